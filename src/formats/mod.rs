@@ -1,0 +1,129 @@
+//! Table formats: the only code that knows a spec. Bytes come in, the model goes out, and a [`Change`] goes back in.
+//!
+//! Formats never use each other. Operations use them through [`Table`] and [`TableVersion`] alone.
+
+pub mod delta;
+pub mod iceberg;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::commit::Answer;
+use crate::error::Result;
+use crate::location::Location;
+use crate::model::{Change, Codec, DataFile, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::units::{Bytes, Timestamp};
+
+/// The name of a table format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatName {
+    /// Apache Iceberg
+    Iceberg,
+    /// Delta Lake
+    Delta,
+}
+
+impl FormatName {
+    /// The name in JSON and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Iceberg => "iceberg",
+            Self::Delta => "delta",
+        }
+    }
+}
+
+/// A table at a place or in a catalog.
+#[async_trait]
+pub trait Table: Send + Sync {
+    /// The format.
+    fn format(&self) -> FormatName;
+
+    /// The table's root.
+    fn location(&self) -> &Location;
+
+    /// Reads the newest version.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` names a feature that must be understood to read the table; `Corrupt` names the damaged file; `NotFound` if there is no table.
+    async fn load(&self) -> Result<Arc<dyn TableVersion>>;
+
+    /// Duties after `version` was committed by us that readers do not depend on: a checkpoint at the table's interval, a version hint.
+    /// Returns what could not be done, for the log.
+    async fn settle(&self, version: Version) -> Vec<crate::error::Error>;
+}
+
+/// What an operation asks of new files; `None` leaves it to the table's properties and the format's defaults.
+#[derive(Debug, Clone, Default)]
+pub struct OutputWishes {
+    /// About how large files should be.
+    pub target_file_size: Option<Bytes>,
+    /// Compression.
+    pub codec: Option<Codec>,
+}
+
+/// The sizing and retry defaults of a table, from its properties where it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// About how large files should be.
+    pub target_file_size: Bytes,
+    /// How many times a commit is tried in all.
+    pub commit_attempts: u32,
+    /// The shortest wait before trying again, in milliseconds.
+    pub min_wait_ms: u64,
+    /// The longest wait before trying again, in milliseconds.
+    pub max_wait_ms: u64,
+}
+
+/// A table as it was at one version: an immutable view that changes can be offered on top of.
+#[async_trait]
+pub trait TableVersion: Send + Sync {
+    /// What is known without reading the list of files.
+    fn snapshot(&self) -> &Snapshot;
+
+    /// Defaults from the table's properties.
+    fn defaults(&self) -> Defaults;
+
+    /// Whether files of this table may be replaced by others with the same rows.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Refused`, naming the feature that we cannot keep intact (P4).
+    fn rewritable(&self) -> Result<()>;
+
+    /// The live data files, each with the deletes that may apply to it. `with_stats` also fills [`DataFile::stats`].
+    fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>>;
+
+    /// The deletes of `files` (of this version), ready to apply, in the same order. Checked: checksums, counts, positions below the row count
+    /// where that is known.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for deletes we cannot apply; `Corrupt` for a damaged or missing delete file.
+    async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>>;
+
+    /// How files of `partition` are to be written.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Usage` for properties or wishes that cannot be met.
+    fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec>;
+
+    /// For each group of `change` (planned on an earlier version): whether it still holds here. It does if every file it removes is live with the
+    /// same identity ([`DataFile::id`]) and nothing it depends on (schema, protocol) has changed.
+    async fn still_holds(&self, change: &Change) -> Result<Vec<bool>>;
+
+    /// Tries `change` once on top of this version; `now` is the time to write into it. Files of its own (manifests …) are removed again unless the
+    /// answer is `Ours` or `Silence`.
+    async fn offer(&self, change: &Change, now: Timestamp) -> Answer;
+
+    /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.
+    async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>>;
+
+    /// The folders, besides those of data files, where an unfinished [`Self::offer`] may leave files whose names hold the operation id.
+    fn metadata_folders(&self) -> Vec<Location>;
+}

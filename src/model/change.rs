@@ -1,0 +1,78 @@
+//! The only way to alter a table.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::file::DataFile;
+use super::output::NewFile;
+use crate::error::{Error, Result};
+
+/// The id of one run of an operation. Every commit carries it, so that "did mine land?" is answered by reading history.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OperationId(pub String);
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a change means for the table's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// The same rows in other files.
+    Rearrange,
+}
+
+/// Files that go and files that come, together or not at all.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The operation; one operation may make several changes (partial progress).
+    pub operation: OperationId,
+    /// Number of the change within the operation, from 0.
+    pub part: u32,
+    /// What it means for the rows.
+    pub intent: Intent,
+    /// Independent parts: a conflict drops only the groups it hits.
+    pub groups: Vec<GroupChange>,
+    /// Whether delete files that apply to no live file after the change go too, beyond those that belong to removed files alone.
+    pub drop_dangling_deletes: bool,
+}
+
+/// Files of one partition that are replaced by others.
+#[derive(Debug, Clone)]
+pub struct GroupChange {
+    /// The files that go, as they were when the group was planned.
+    pub removes: Vec<DataFile>,
+    /// Live rows in `removes`.
+    pub live_rows: u64,
+    /// The files that come, already written.
+    pub adds: Vec<NewFile>,
+}
+
+impl Change {
+    /// Checks the rules a change must keep whatever the format: something is removed, no file twice, and a rearrangement keeps the row count
+    /// of every group.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::Kind::Bug`]: a planner or an engine broke a promise; nothing has been committed.
+    pub fn check(&self) -> Result<()> {
+        let mut seen = HashSet::new();
+        for group in &self.groups {
+            let after: u64 = group.adds.iter().map(|file| file.rows).sum();
+            if self.intent == Intent::Rearrange && after != group.live_rows {
+                return Err(Error::bug("the rewrite would change the row count").about("before", group.live_rows).about("after", after));
+            }
+            if group.removes.is_empty() {
+                return Err(Error::bug("a group replaces no file"));
+            }
+            for file in &group.removes {
+                if !seen.insert(&file.location) {
+                    return Err(Error::bug("a file is removed twice").about("file", &file.location));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! The neck of the hourglass: what a table is, in plain values.
+//!
+//! Formats produce these values and accept [`change::Change`]s to them; operations see nothing else. Nothing here does I/O,
+//! and no format is named here. Row deletes are part of the model from the first day: every operation sees them, none may
+//! drop them.
+
+pub mod change;
+pub mod file;
+pub mod output;
+pub mod predicate;
+pub mod schema;
+pub mod snapshot;
+pub mod stats;
+pub mod value;
+
+pub use change::{Change, GroupChange, Intent, OperationId};
+pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
+pub use schema::{Field, Primitive, Schema, Type};
+pub use snapshot::{Snapshot, Totals, Version};
+pub use stats::{ColumnStats, FileStats};
+pub use value::Value;

@@ -1,0 +1,109 @@
+//! What new files look like, and what was written.
+
+use super::file::Partition;
+use super::schema::Schema;
+use super::stats::FileStats;
+use crate::location::Location;
+use crate::units::Bytes;
+use std::sync::Arc;
+
+/// Compression of new Parquet files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// none
+    Uncompressed,
+    /// Snappy
+    Snappy,
+    /// gzip with a level (0–9)
+    Gzip(u32),
+    /// LZ4 in its raw block form
+    Lz4Raw,
+    /// Brotli with a level (0–11)
+    Brotli(u32),
+    /// Zstandard with a level (1–22)
+    Zstd(i32),
+}
+
+/// How columns of existing files are recognised.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldMatching {
+    /// By field id. Files that carry none: by `names` (top-level or nested physical names to ids, Iceberg's name mapping), else by position.
+    FieldIds {
+        /// Iceberg's `schema.name-mapping.default`, as a tree.
+        names: Option<Vec<MappedName>>,
+    },
+    /// By [`crate::model::Field::physical`] name.
+    PhysicalNames,
+}
+
+/// One entry of a name mapping (Iceberg spec, "Column Projection").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedName {
+    /// The column's id; `None` if only children are mapped.
+    pub id: Option<i32>,
+    /// Names it may have in files.
+    pub names: Vec<String>,
+    /// Nested columns.
+    pub fields: Vec<MappedName>,
+}
+
+/// Columns that keep row ids in rewritten files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowIdColumns {
+    /// Name of the row-id column in files.
+    pub row_id: String,
+    /// Its field id, where files carry ids.
+    pub row_id_field: Option<i32>,
+    /// Name of the column with the sequence number (Delta: commit version) of the row's last change.
+    pub sequence: String,
+    /// Its field id, where files carry ids.
+    pub sequence_field: Option<i32>,
+}
+
+/// How the files of one group are to be written, decided by the format from the table's properties and by the operation's options.
+#[derive(Debug, Clone)]
+pub struct OutputSpec {
+    /// The folder for the group's partition.
+    pub directory: Location,
+    /// The partition (with its spec) the files belong to.
+    pub partition: Arc<Partition>,
+    /// The columns to store, by their physical names.
+    pub schema: Schema,
+    /// Whether files carry field ids.
+    pub field_ids: bool,
+    /// How columns of the inputs are recognised.
+    pub matching: FieldMatching,
+    /// Row ids to materialise, where the table keeps them. Rules out copying.
+    pub row_ids: Option<RowIdColumns>,
+    /// Compression of re-encoded columns.
+    pub codec: Codec,
+    /// About how large files should be.
+    pub target_file_size: Bytes,
+    /// About how large row groups should be, encoded.
+    pub row_group_size: Bytes,
+    /// About how large data pages should be, before compression.
+    pub page_size: Bytes,
+    /// At most how large a dictionary page may be.
+    pub dictionary_size: Bytes,
+    /// Columns (dotted physical paths) to write bloom filters for, with the false-positive probability.
+    pub bloom_filters: Vec<(String, f64)>,
+    /// Key-value metadata for the file footer.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// A data file that has been written and is not yet part of a table.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// Where it lies.
+    pub location: Location,
+    /// Bytes on storage.
+    pub size: Bytes,
+    /// Rows.
+    pub rows: u64,
+    /// The partition it belongs to.
+    pub partition: Arc<Partition>,
+    /// Exact statistics (or outward-rounded ones, marked) of its columns.
+    pub stats: FileStats,
+    /// File offsets of its row groups, ascending.
+    pub split_offsets: Vec<i64>,
+}
