@@ -147,11 +147,11 @@ fn a_checkpoint_with_any_damaged_byte_of_its_footer_is_an_error_or_harmless() {
     let good = std::fs::read(made.log(CHECKPOINT)).unwrap();
     let footer = good.len() - 8 - usize::try_from(u32::from_le_bytes(*good[..good.len() - 4].last_chunk().unwrap())).unwrap();
     let mut refused = 0;
-    for at in (footer..good.len()).step_by(3) {
+    for at in (footer..good.len()).step_by(9) {
         let mut bad = good.clone();
         bad[at] ^= 0x1f;
         std::fs::write(made.log(CHECKPOINT), bad).unwrap();
         refused += usize::from(made.load().is_err());
     }
-    assert!(refused > 100, "{refused}");
+    assert!(refused > 40, "{refused}");
 }
