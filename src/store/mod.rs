@@ -221,6 +221,17 @@ impl Store {
         results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect().await
     }
 
+    /// Objects directly in `folder` whose names contain `part`, unfinished ones included.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer. A folder that does not exist is empty.
+    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
+        let mut found: Vec<Location> = self.children(folder).await?;
+        found.retain(|place| place.name().contains(part));
+        Ok(found)
+    }
+
     /// Everything below `prefix`, collected. For small folders only.
     ///
     /// # Errors
