@@ -216,11 +216,23 @@ impl Store {
     ///
     /// `Unavailable` if storage did not answer. A folder that does not exist is empty.
     pub async fn children(&self, prefix: &Location) -> Result<Vec<Location>> {
+        self.entries(prefix, |name| !local::is_unfinished(name)).await
+    }
+
+    /// Objects directly in `folder` whose names contain `part`, unfinished ones included: what a dead run left there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
+        self.entries(folder, |name| name.contains(part)).await
+    }
+
+    async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {
         let (store, path) = self.resolver.resolve(prefix)?;
         let listing = store.list_with_delimiter(Some(&path)).await.map_err(|e| storage_error(e, prefix))?;
         let keys = listing.common_prefixes.into_iter().chain(listing.objects.into_iter().map(|o| o.location));
-        let names = keys.filter_map(|key| key.filename().filter(|name| !local::is_unfinished(name)).map(|name| prefix.child(name)));
-        Ok(names.collect())
+        Ok(keys.filter_map(|key| key.filename().filter(|name| wanted(name)).map(|name| prefix.child(name))).collect())
     }
 
     /// Deletes the object; one that is not there is deleted already.
@@ -240,17 +252,6 @@ impl Store {
     pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
         let results = futures::stream::iter(locations).map(|place| async move { self.delete(&place).await });
         results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect().await
-    }
-
-    /// Objects directly in `folder` whose names contain `part`, unfinished ones included.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` if storage did not answer. A folder that does not exist is empty.
-    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
-        let mut found: Vec<Location> = self.children(folder).await?;
-        found.retain(|place| place.name().contains(part));
-        Ok(found)
     }
 
     /// Everything below `prefix`, collected. For small folders only.

@@ -14,8 +14,8 @@ use otf::error::{Error, Result};
 use otf::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
 use otf::location::Location;
 use otf::model::{
-    Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, RowDeletes, Schema, Snapshot,
-    Version,
+    Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, RowDeletes, Schema,
+    Snapshot, Version,
 };
 use otf::ops::Parts;
 use otf::ops::land::{Landing, Patience, land};
