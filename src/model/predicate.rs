@@ -120,6 +120,18 @@ impl Possible {
 }
 
 impl Comparison {
+    /// The same with its sides exchanged: `1 < x` is `x > 1`.
+    #[must_use]
+    pub const fn flipped(self) -> Self {
+        match self {
+            Self::Equal | Self::NotEqual => self,
+            Self::Less => Self::Greater,
+            Self::AtMost => Self::AtLeast,
+            Self::Greater => Self::Less,
+            Self::AtLeast => Self::AtMost,
+        }
+    }
+
     /// Whether it is true of a column's value that has `order` to the literal.
     const fn holds(self, order: Ordering) -> bool {
         match self {
