@@ -1,0 +1,180 @@
+//! What a compaction's plan and report look like, in JSON and for people.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::cli::ui::{Paint, count, elapsed, table};
+use crate::ops::document::{Document, Outcome};
+use crate::units::Bytes;
+
+/// How many groups of a plan people are shown.
+const SHOWN: usize = 20;
+
+/// The plan of cli.md.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct PlanView {
+    /// What is to be rewritten.
+    pub groups: Vec<GroupView>,
+    /// What stays, by reason.
+    pub left: Vec<LeftView>,
+}
+
+/// Files that are rewritten together.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct GroupView {
+    /// Their partition; empty where there is one only.
+    pub partition: String,
+    /// How many.
+    pub files: u64,
+    /// Their size.
+    pub bytes: Bytes,
+    /// Why.
+    pub why: String,
+}
+
+/// Files that stay.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct LeftView {
+    /// Why.
+    pub why: String,
+    /// How many.
+    pub files: u64,
+}
+
+/// The report of cli.md.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct ReportView {
+    /// Groups that are in the table.
+    pub groups_done: u64,
+    /// Groups that are not.
+    pub groups_failed: Vec<FailedView>,
+    /// Data files that went.
+    pub files_removed: u64,
+    /// Data files that came.
+    pub files_added: u64,
+    /// Their bytes.
+    pub bytes_removed: Bytes,
+    /// Their bytes.
+    pub bytes_added: Bytes,
+    /// Delete files or deletion vectors that went.
+    pub delete_files_removed: u64,
+    /// Row groups of the new files by how they got there.
+    pub row_groups: RowGroupsView,
+    /// Bytes moved as they were.
+    pub bytes_copied: Bytes,
+    /// Bytes encoded anew.
+    pub bytes_encoded: Bytes,
+}
+
+/// A group that failed.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FailedView {
+    /// Its partition; empty where there is one only.
+    pub group: String,
+    /// Why.
+    pub error: String,
+}
+
+/// Row groups by the way they took.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct RowGroupsView {
+    /// Moved as bytes.
+    pub copied: u64,
+    /// Joined page by page; none in this version.
+    pub spliced: u64,
+    /// Decoded and encoded.
+    pub encoded: u64,
+}
+
+/// A document of this verb.
+pub(super) type CompactDocument = Document<PlanView, ReportView>;
+
+/// The document for people.
+pub(super) fn text(document: &CompactDocument, paint: Paint) -> String {
+    let version = document.base_version.as_deref().map_or_else(|| "no version yet".to_string(), |version| format!("version {version}"));
+    let mut text = format!("{} {} ({}, {version})\n\n", paint.bold("compact"), document.table, document.format.as_str());
+    plan(&mut text, &document.plan, paint);
+    match (document.outcome, &document.report) {
+        (Outcome::Planned, _) | (_, None) => {}
+        (Outcome::NothingToDo, _) => text.push_str(&paint.good("nothing to do\n")),
+        (outcome, Some(report)) => {
+            measures(&mut text, document);
+            ended(&mut text, document, report, outcome, paint);
+        }
+    }
+    text
+}
+
+fn plan(text: &mut String, plan: &PlanView, paint: Paint) {
+    let files: u64 = plan.groups.iter().map(|group| group.files).sum();
+    let bytes: Bytes = plan.groups.iter().map(|group| group.bytes).sum();
+    if !plan.groups.is_empty() {
+        let groups = plural(plan.groups.len() as u64, "group");
+        line(text, &format!("{} {} with {groups}, {bytes} in all", paint.bold("rewrite"), plural(files, "file")));
+        let shown = plan.groups.iter().take(SHOWN).map(|group| {
+            let partition = if group.partition.is_empty() { "(all)" } else { &group.partition };
+            vec![partition.to_string(), group.why.clone(), count(group.files), group.bytes.to_string()]
+        });
+        text.push_str(&table(&["partition", "why", "files", "bytes"], &shown.collect::<Vec<_>>(), 2));
+        if let Some(more) = plan.groups.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            line(text, &paint.dim(&format!("… and {} more (all of them with --output json)", plural(more as u64, "group"))));
+        }
+    }
+    for left in &plan.left {
+        line(text, &format!("{} {}: {}", paint.bold("leave"), plural(left.files, "file"), left.why));
+    }
+    text.push('\n');
+}
+
+fn measures(text: &mut String, document: &CompactDocument) {
+    let Some(after) = document.after else { return };
+    let before = document.before;
+    let row = |name: &str, before: String, after: String| vec![name.to_string(), before, after];
+    let rows = [
+        row("files", count(before.files), count(after.files)),
+        row("bytes", before.bytes.to_string(), after.bytes.to_string()),
+        row("rows", count(before.rows), count(after.rows)),
+        row("delete files", count(before.delete_files), count(after.delete_files)),
+    ];
+    text.push_str(&table(&["", "before", "after"], &rows, 1));
+}
+
+fn ended(text: &mut String, document: &CompactDocument, report: &ReportView, outcome: Outcome, paint: Paint) {
+    for failed in &report.groups_failed {
+        let group = if failed.group.is_empty() { "(all)" } else { &failed.group };
+        line(text, &format!("{} {group}: {}", paint.bad("failed"), failed.error));
+    }
+    let word = match outcome {
+        Outcome::Landed => paint.good(outcome.as_str()),
+        Outcome::Partial => paint.warn(outcome.as_str()),
+        _ => paint.bad(outcome.as_str()),
+    };
+    let versions = match document.versions.as_slice() {
+        [] => String::new(),
+        [version] => format!(" as version {version}"),
+        several => format!(" as versions {}", several.join(", ")),
+    };
+    let ways = report.row_groups;
+    line(text, &format!(
+        "{word}{versions} in {}: {} copied ({}), {} encoded ({}), peak memory {}",
+        elapsed(document.elapsed_ms),
+        plural(ways.copied, "row group"),
+        report.bytes_copied,
+        plural(ways.encoded, "row group"),
+        report.bytes_encoded,
+        Bytes(document.peak_memory_bytes),
+    ));
+}
+
+fn line(text: &mut String, words: &str) {
+    // Writing to a String cannot fail.
+    let written = writeln!(text, "{words}");
+    debug_assert!(written.is_ok());
+}
+
+/// `1 file`, `2 files`.
+fn plural(number: u64, word: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {word}{ending}", count(number))
+}

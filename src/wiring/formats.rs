@@ -1,0 +1,1 @@
+//! The formats, engine and storage of this build, by name.
