@@ -148,7 +148,8 @@ impl Config {
         let mut config = config;
         for (variable, value) in env {
             let Some(path) = key_of(variable) else { continue };
-            lay(&mut table, &path, value).ok_or_else(|| Error::usage("an environment variable names no setting").about("variable", variable))?;
+            lay(&mut table, &path, value)
+                .ok_or_else(|| Error::usage("an environment variable names no setting").about("variable", variable))?;
             config = Self::deserialize(toml::Value::Table(table.clone())).map_err(|error| {
                 let what = error.message().to_string();
                 Error::usage("an environment variable does not fit").about("variable", variable).about("why", what)

@@ -3,6 +3,8 @@
 //! Everything the rest of the code takes as an argument is made here.
 
 pub mod open;
+pub mod parts;
+pub mod processes;
 pub mod reference;
 pub mod system;
 

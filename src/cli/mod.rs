@@ -63,9 +63,10 @@ pub fn start(arguments: Vec<OsString>, system: &System) -> u8 {
             error.kind().exit_status()
         }
         Err(_) => {
-            ui.error(&Error::bug("this is a bug: the tool stopped at a place it should never reach").hint(
-                "please report it with the command, after running it again with -vv; nothing that was committed is lost",
-            ));
+            ui.error(
+                &Error::bug("this is a bug: the tool stopped at a place it should never reach")
+                    .hint("please report it with the command, after running it again with -vv; nothing that was committed is lost"),
+            );
             Kind::Bug.exit_status()
         }
     }

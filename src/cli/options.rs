@@ -174,7 +174,8 @@ fn check_engine(engine: &str) -> Result<()> {
     match engine {
         "local" => Ok(()),
         other if other.starts_with("ballista://") => {
-            Err(Error::unsupported("the Ballista engine is not in this version").hint("leave --engine out: rows are rewritten in this process"))
+            Err(Error::unsupported("the Ballista engine is not in this version")
+                .hint("leave --engine out: rows are rewritten in this process"))
         }
         other => Err(Error::usage("there is no such engine").about("engine", other).hint("this version has one engine: local")),
     }
@@ -207,10 +208,15 @@ mod tests {
     #[test]
     fn options_win_over_the_environment_and_the_environment_over_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("otf.toml"), "memory = \"1GiB\"\nthreads = 3\noutput = \"json\"\n[storage]\na = \"1\"\nb = \"1\"\n").unwrap();
+        std::fs::write(
+            folder.path().join("otf.toml"),
+            "memory = \"1GiB\"\nthreads = 3\noutput = \"json\"\n[storage]\na = \"1\"\nb = \"1\"\n",
+        )
+        .unwrap();
         let mut system = system(folder.path());
         system.env.insert("OTF_THREADS".into(), "5".into());
-        let options = GlobalOptions { memory: Some(Size(Bytes::mib(100))), storage_option: vec!["b=2=3".into()], ..GlobalOptions::default() };
+        let options =
+            GlobalOptions { memory: Some(Size(Bytes::mib(100))), storage_option: vec!["b=2=3".into()], ..GlobalOptions::default() };
         let settings = Settings::join(&options, &system).unwrap();
         assert_eq!((settings.memory, settings.threads, settings.output), (Bytes::mib(100), 5, Output::Json));
         assert_eq!(settings.storage, [("a".to_string(), "1".to_string()), ("b".to_string(), "2=3".to_string())].into());

@@ -1,11 +1,15 @@
 //! What a verb works with: settings, surroundings, ways to show things.
 
+use std::sync::Arc;
+
 use super::options::{Settings, TableArgs};
 use super::progress::{Bar, Lines};
 use super::ui::Ui;
+use crate::engine::Rewriter;
 use crate::error::Result;
 use crate::ops::Progress;
 use crate::store::Store;
+use crate::store::resolve::Stores;
 use crate::wiring::{self, Opened, System};
 
 /// One run of the tool.
@@ -21,8 +25,17 @@ pub struct Session<'a> {
 
 impl Session<'_> {
     /// All storage that the settings reach.
-    pub fn store(&self) -> Store {
-        wiring::formats::storage(&self.settings.storage, &self.system.env)
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for storage options that do not fit.
+    pub fn store(&self) -> Result<Store> {
+        Ok(Store::new(Arc::new(Stores::new(&self.settings.storage, &self.system.env)?)))
+    }
+
+    /// The engine of this build within the budget of the settings. Must be called inside the runtime.
+    pub fn engine(&self, store: &Store) -> Box<dyn Rewriter> {
+        wiring::parts::engine(store, self.settings.memory, self.settings.threads)
     }
 
     /// The table that `args` name.

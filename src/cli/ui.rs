@@ -19,7 +19,8 @@ pub struct Paint {
 impl Paint {
     /// Colours for a stream that is (or is not) a terminal. `NO_COLOR` (no-color.org) and `TERM=dumb` turn `auto` off.
     pub fn new(color: Color, is_terminal: bool, system: &System) -> Self {
-        let plain = system.env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) || system.env.get("TERM").is_some_and(|term| term == "dumb");
+        let plain =
+            system.env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) || system.env.get("TERM").is_some_and(|term| term == "dumb");
         Self { on: color == Color::Always || (color == Color::Auto && is_terminal && !plain) }
     }
 

@@ -82,12 +82,12 @@ async fn follow(reference: Reference, layout: Option<Layout>, catalogs: &BTreeMa
                 return Err(Error::usage("a metadata file is an Iceberg table").about("file", file));
             }
             store.head(&file).await?;
-            super::formats::exact(store, &file)
+            super::parts::exact(store, &file)
         }
         Reference::Name { catalog, namespace, table } => {
             let settings = catalogs.get(&catalog).ok_or_else(|| Error::not_found("no such catalog").about("catalog", &catalog))?;
             match settings.kind {
-                CatalogType::Sql => super::formats::in_sql_catalog(store, &catalog, settings, &namespace, &table).await,
+                CatalogType::Sql => super::parts::in_sql_catalog(store, &catalog, settings, &namespace, &table).await,
                 CatalogType::Path => {
                     let warehouse = Location::parse(settings.warehouse.as_deref().unwrap_or_default())
                         .map_err(|error| error.about("catalog", &catalog).hint("write the warehouse as an absolute place"))?;
@@ -121,8 +121,8 @@ async fn at(root: Location, layout: Option<Layout>, store: &Store) -> Result<Ope
         }
     };
     match chosen {
-        Layout::Delta => Ok(super::formats::delta(store, root)),
-        Layout::Iceberg => super::formats::iceberg(store, root).await,
+        Layout::Delta => super::parts::delta(store, root),
+        Layout::Iceberg => super::parts::iceberg(store, root).await,
         Layout::Hudi | Layout::Hive => {
             Err(Error::unsupported(format!("{} tables are not in this version", chosen.as_str())).about("location", &root))
         }
@@ -180,9 +180,15 @@ mod tests {
 
     #[tokio::test]
     async fn formats_are_told_by_their_metadata() {
-        let files = ["/d/_delta_log/00000000000000000000.json", "/i/metadata/v1.metadata.json", "/i/metadata/x.avro", "/h/.hoodie/hoodie.properties"];
+        let files = [
+            "/d/_delta_log/00000000000000000000.json",
+            "/i/metadata/v1.metadata.json",
+            "/i/metadata/x.avro",
+            "/h/.hoodie/hoodie.properties",
+        ];
         let store = holding(&files).await;
-        for (root, expected) in [("/d", vec![Layout::Delta]), ("/i", vec![Layout::Iceberg]), ("/h", vec![Layout::Hudi]), ("/none", vec![])] {
+        for (root, expected) in [("/d", vec![Layout::Delta]), ("/i", vec![Layout::Iceberg]), ("/h", vec![Layout::Hudi]), ("/none", vec![])]
+        {
             assert_eq!(detect(&Location::parse(root).unwrap(), &store).await.unwrap(), expected, "{root}");
         }
         let opened = open("../d", None, &Location::parse("/w").unwrap(), &BTreeMap::new(), &store).await.unwrap();

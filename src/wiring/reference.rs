@@ -31,12 +31,14 @@ impl Reference {
     /// `Usage` for an empty or impossible reference, `Unsupported` for kinds of references this version does not follow.
     pub fn read(text: &str, here: &Location, catalogs: &BTreeSet<String>) -> Result<Self> {
         if text.trim().is_empty() {
-            return Err(Error::usage("the table reference is empty").hint("name a path, an object-store location or catalog.namespace.table"));
+            return Err(
+                Error::usage("the table reference is empty").hint("name a path, an object-store location or catalog.namespace.table")
+            );
         }
         if text.starts_with("hive://") || text.starts_with("thrift://") {
-            return Err(Error::unsupported("Hive metastore tables are not in this version").about("table", text).hint(
-                "name the table's location instead, or a catalog of type sql or path",
-            ));
+            return Err(Error::unsupported("Hive metastore tables are not in this version")
+                .about("table", text)
+                .hint("name the table's location instead, or a catalog of type sql or path"));
         }
         if let Some(name) = in_catalog(text, catalogs) {
             return name;
@@ -89,7 +91,9 @@ mod tests {
 
     #[test]
     fn paths_are_places_below_the_working_folder() {
-        for (text, expected) in [("./t", "/work/t"), ("t", "/work/t"), ("/d/t/", "/d/t"), ("s3a://b/t", "s3://b/t"), ("a.b.c", "/work/a.b.c")] {
+        for (text, expected) in
+            [("./t", "/work/t"), ("t", "/work/t"), ("/d/t/", "/d/t"), ("s3a://b/t", "s3://b/t"), ("a.b.c", "/work/a.b.c")]
+        {
             assert_eq!(read(text).unwrap(), Reference::Place(place(expected)), "{text}");
         }
         assert_eq!(read("./prod.db.t").unwrap(), Reference::Place(place("/work/prod.db.t")));

@@ -129,9 +129,9 @@ pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
 /// Waits until somebody asks the process to stop (SIGINT or SIGTERM), and says so as an error.
 pub async fn stopped() -> Error {
     let name = wait_for_signal().await;
-    Error::unavailable("stopped before the end").about("signal", name).hint(
-        "run the command again: what was committed stays, and files of the unfinished part are removed by the next run",
-    )
+    Error::unavailable("stopped before the end")
+        .about("signal", name)
+        .hint("run the command again: what was committed stays, and files of the unfinished part are removed by the next run")
 }
 
 #[cfg(unix)]

@@ -17,8 +17,7 @@ const BATCH: usize = 256;
 /// How many footers are read at the same time.
 const FOOTERS: usize = 16;
 /// Upper ends of the size classes.
-const CLASSES: [Bytes; 6] =
-    [Bytes::mib(1), Bytes::mib(8), Bytes::mib(32), Bytes::mib(128), Bytes::mib(512), Bytes::mib(1024)];
+const CLASSES: [Bytes; 6] = [Bytes::mib(1), Bytes::mib(8), Bytes::mib(32), Bytes::mib(128), Bytes::mib(512), Bytes::mib(1024)];
 
 /// Counts the files of `version`; `target` is the size files should have.
 ///

@@ -56,7 +56,10 @@ pub fn judge(census: &Census, target: Bytes, versions_kept: Option<u64>, table: 
         }),
         finding("delete-files", DELETE_FILES, census.files_with_deletes, totals.files, || {
             let with = census.files_with_deletes;
-            (format!("{with} of {} files carry deletes ({} delete files)", totals.files, totals.delete_files), compact(" --delete-file-threshold 1"))
+            (
+                format!("{with} of {} files carry deletes ({} delete files)", totals.files, totals.delete_files),
+                compact(" --delete-file-threshold 1"),
+            )
         }),
         finding("versions", VERSIONS, u64::from(versions_kept.is_some_and(|kept| kept > MANY_VERSIONS)), 1, || {
             (format!("{} versions are kept", versions_kept.unwrap_or_default()), None)

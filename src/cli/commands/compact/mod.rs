@@ -28,8 +28,10 @@ pub enum Strategy {
 
 /// Turn many small files into few right-sized ones; deletes are applied on the way.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Without --yes the plan is shown and nothing is written. What is not given is taken from the configuration, then from the \
-    table's properties, then from the format's defaults.")]
+#[command(
+    after_help = "Without --yes the plan is shown and nothing is written. What is not given is taken from the configuration, then from the \
+    table's properties, then from the format's defaults."
+)]
 pub struct CompactArgs {
     /// The table.
     #[command(flatten)]

@@ -1,13 +1,12 @@
 //! From options, Spark's keys and the configuration to what the operation takes.
 
 use super::{CompactArgs, Strategy, spark};
-use crate::config::{Compact, RowPath};
+use crate::config::{Compact, RowPath, Size};
 use crate::engine::RewritePath;
 use crate::error::{Error, Result};
 use crate::formats::OutputWishes;
 use crate::model::predicate::Predicate;
 use crate::ops::compact::Options;
-use crate::units::Bytes;
 
 /// What was asked for, before the table is known. Options win over the configuration.
 ///
@@ -34,7 +33,8 @@ fn supported(args: &CompactArgs) -> Result<()> {
         Strategy::Zorder => "zorder",
         Strategy::Hilbert => "hilbert",
     };
-    Err(Error::unsupported(format!("the strategy {strategy} is not in this version")).hint("use --strategy binpack, without --order-by and --columns"))
+    Err(Error::unsupported(format!("the strategy {strategy} is not in this version"))
+        .hint("use --strategy binpack, without --order-by and --columns"))
 }
 
 fn flags(args: &CompactArgs) -> Compact {
@@ -89,25 +89,10 @@ fn over(first: Compact, second: Compact) -> Compact {
     }
 }
 
-/// What the operation takes, for a table whose own target is `table_target`.
-///
-/// # Errors
-///
-/// `Usage` for sizes that contradict each other.
-pub(super) fn options(asked: &Compact, filter: Option<Predicate>, table_target: Bytes) -> Result<Options> {
-    let size = |size: Option<crate::config::Size>| size.map(|size| size.0);
-    let target = size(asked.target_file_size).unwrap_or(table_target);
-    let contradiction = |what: &'static str, asked: Bytes| {
-        Error::usage(what).about("size", asked).about("target", target).hint("sizes must satisfy min < target < max; give --target-file-size too")
-    };
-    match (size(asked.min_file_size), size(asked.max_file_size), size(asked.max_group_size)) {
-        _ if target == Bytes(0) => return Err(Error::usage("the target file size is zero")),
-        (Some(min), _, _) if min >= target => return Err(contradiction("the minimum file size is not below the target", min)),
-        (_, Some(max), _) if max <= target => return Err(contradiction("the maximum file size is not above the target", max)),
-        (_, _, Some(Bytes(0))) => return Err(Error::usage("the maximum group size is zero")),
-        _ => {}
-    }
-    Ok(Options {
+/// What the operation takes. Whether sizes contradict each other is the planner's to say: it knows the table's own target.
+pub(super) fn options(asked: &Compact, filter: Option<Predicate>) -> Options {
+    let size = |size: Option<Size>| size.map(|size| size.0);
+    Options {
         filter,
         output: OutputWishes { target_file_size: size(asked.target_file_size), codec: asked.compression.map(|compression| compression.0) },
         min_file_size: size(asked.min_file_size),
@@ -127,7 +112,7 @@ pub(super) fn options(asked: &Compact, filter: Option<Predicate>, table_target: 
         },
         max_files: asked.max_files.map(Into::into),
         commit_attempts: None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -136,9 +121,10 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
-    use crate::config::Size;
     use crate::error::Kind;
     use crate::model::Codec;
+    use crate::ops::compact::plan::Policy;
+    use crate::units::Bytes;
 
     fn args(words: &[&str]) -> CompactArgs {
         let cli = Cli::try_parse_from(["otf", "compact", "t"].iter().chain(words)).unwrap();
@@ -149,7 +135,9 @@ mod tests {
     }
 
     fn built(words: &[&str]) -> Result<Options> {
-        options(&asked(&args(words), &Compact::default())?, None, Bytes::mib(512))
+        let options = options(&asked(&args(words), &Compact::default())?, None);
+        Policy::resolve(&options.wishes(), Bytes::mib(512))?;
+        Ok(options)
     }
 
     #[test]
@@ -199,8 +187,8 @@ mod tests {
     #[test]
     fn sizes_that_contradict_each_other_are_usage_errors() {
         for words in [
-            &["--min-file-size=512MiB"][..],
-            &["--target-file-size=10MB", "--min-file-size=10MB"],
+            &["--min-file-size=513MiB"][..],
+            &["--target-file-size=10MB", "--min-file-size=11MB"],
             &["--target-file-size=10MB", "--max-file-size=10MB"],
             &["--max-file-size=1MiB"],
             &["--target-file-size=0"],

@@ -1,94 +1,18 @@
-//! What a compaction's plan and report look like, in JSON and for people.
+//! What a compaction's plan and report look like for people.
 
 use std::fmt::Write;
 
-use serde::Serialize;
-
 use crate::cli::ui::{Paint, count, elapsed, table};
+use crate::ops::compact::plan::{Leave, Why};
+use crate::ops::compact::{PlanDocument, Report};
 use crate::ops::document::{Document, Outcome};
 use crate::units::Bytes;
 
 /// How many groups of a plan people are shown.
 const SHOWN: usize = 20;
 
-/// The plan of cli.md.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct PlanView {
-    /// What is to be rewritten.
-    pub groups: Vec<GroupView>,
-    /// What stays, by reason.
-    pub left: Vec<LeftView>,
-}
-
-/// Files that are rewritten together.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct GroupView {
-    /// Their partition; empty where there is one only.
-    pub partition: String,
-    /// How many.
-    pub files: u64,
-    /// Their size.
-    pub bytes: Bytes,
-    /// Why.
-    pub why: String,
-}
-
-/// Files that stay.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct LeftView {
-    /// Why.
-    pub why: String,
-    /// How many.
-    pub files: u64,
-}
-
-/// The report of cli.md.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct ReportView {
-    /// Groups that are in the table.
-    pub groups_done: u64,
-    /// Groups that are not.
-    pub groups_failed: Vec<FailedView>,
-    /// Data files that went.
-    pub files_removed: u64,
-    /// Data files that came.
-    pub files_added: u64,
-    /// Their bytes.
-    pub bytes_removed: Bytes,
-    /// Their bytes.
-    pub bytes_added: Bytes,
-    /// Delete files or deletion vectors that went.
-    pub delete_files_removed: u64,
-    /// Row groups of the new files by how they got there.
-    pub row_groups: RowGroupsView,
-    /// Bytes moved as they were.
-    pub bytes_copied: Bytes,
-    /// Bytes encoded anew.
-    pub bytes_encoded: Bytes,
-}
-
-/// A group that failed.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct FailedView {
-    /// Its partition; empty where there is one only.
-    pub group: String,
-    /// Why.
-    pub error: String,
-}
-
-/// Row groups by the way they took.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(super) struct RowGroupsView {
-    /// Moved as bytes.
-    pub copied: u64,
-    /// Joined page by page; none in this version.
-    pub spliced: u64,
-    /// Decoded and encoded.
-    pub encoded: u64,
-}
-
 /// A document of this verb.
-pub(super) type CompactDocument = Document<PlanView, ReportView>;
+pub(super) type CompactDocument = Document<PlanDocument, Report>;
 
 /// The document for people.
 pub(super) fn text(document: &CompactDocument, paint: Paint) -> String {
@@ -106,7 +30,7 @@ pub(super) fn text(document: &CompactDocument, paint: Paint) -> String {
     text
 }
 
-fn plan(text: &mut String, plan: &PlanView, paint: Paint) {
+fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
     let files: u64 = plan.groups.iter().map(|group| group.files).sum();
     let bytes: Bytes = plan.groups.iter().map(|group| group.bytes).sum();
     if !plan.groups.is_empty() {
@@ -114,7 +38,7 @@ fn plan(text: &mut String, plan: &PlanView, paint: Paint) {
         line(text, &format!("{} {} with {groups}, {bytes} in all", paint.bold("rewrite"), plural(files, "file")));
         let shown = plan.groups.iter().take(SHOWN).map(|group| {
             let partition = if group.partition.is_empty() { "(all)" } else { &group.partition };
-            vec![partition.to_string(), group.why.clone(), count(group.files), group.bytes.to_string()]
+            vec![partition.to_string(), why(group.why).to_string(), count(group.files), group.bytes.to_string()]
         });
         text.push_str(&table(&["partition", "why", "files", "bytes"], &shown.collect::<Vec<_>>(), 2));
         if let Some(more) = plan.groups.len().checked_sub(SHOWN).filter(|more| *more > 0) {
@@ -122,7 +46,7 @@ fn plan(text: &mut String, plan: &PlanView, paint: Paint) {
         }
     }
     for left in &plan.left {
-        line(text, &format!("{} {}: {}", paint.bold("leave"), plural(left.files, "file"), left.why));
+        line(text, &format!("{} {}: {}", paint.bold("leave"), plural(left.files, "file"), leave(left.why)));
     }
     text.push('\n');
 }
@@ -140,10 +64,14 @@ fn measures(text: &mut String, document: &CompactDocument) {
     text.push_str(&table(&["", "before", "after"], &rows, 1));
 }
 
-fn ended(text: &mut String, document: &CompactDocument, report: &ReportView, outcome: Outcome, paint: Paint) {
+fn ended(text: &mut String, document: &CompactDocument, report: &Report, outcome: Outcome, paint: Paint) {
     for failed in &report.groups_failed {
-        let group = if failed.group.is_empty() { "(all)" } else { &failed.group };
-        line(text, &format!("{} {group}: {}", paint.bad("failed"), failed.error));
+        let partition = document.plan.groups.get(failed.group).map_or("", |group| group.partition.as_str());
+        let partition = if partition.is_empty() { String::new() } else { format!(" ({partition})") };
+        line(text, &format!("{} group {}{partition}: {}", paint.bad("failed"), failed.group + 1, failed.error));
+    }
+    if let Some(why) = &report.stopped_by {
+        line(text, &format!("{} {why}", paint.bad("stopped:")));
     }
     let word = match outcome {
         Outcome::Landed => paint.good(outcome.as_str()),
@@ -155,16 +83,19 @@ fn ended(text: &mut String, document: &CompactDocument, report: &ReportView, out
         [version] => format!(" as version {version}"),
         several => format!(" as versions {}", several.join(", ")),
     };
-    let ways = report.row_groups;
-    line(text, &format!(
-        "{word}{versions} in {}: {} copied ({}), {} encoded ({}), peak memory {}",
-        elapsed(document.elapsed_ms),
-        plural(ways.copied, "row group"),
-        report.bytes_copied,
-        plural(ways.encoded, "row group"),
-        report.bytes_encoded,
-        Bytes(document.peak_memory_bytes),
-    ));
+    let ways = &report.row_groups;
+    line(
+        text,
+        &format!(
+            "{word}{versions} in {}: {} copied ({}), {} encoded ({}), peak memory {}",
+            elapsed(document.elapsed_ms),
+            plural(ways.copied, "row group"),
+            report.bytes_copied,
+            plural(ways.encoded, "row group"),
+            report.bytes_encoded,
+            Bytes(document.peak_memory_bytes),
+        ),
+    );
 }
 
 fn line(text: &mut String, words: &str) {
@@ -177,4 +108,23 @@ fn line(text: &mut String, words: &str) {
 fn plural(number: u64, word: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {word}{ending}", count(number))
+}
+
+const fn why(why: Why) -> &'static str {
+    match why {
+        Why::SmallFiles => "many small files",
+        Why::EnoughContent => "small files worth a whole one",
+        Why::LargeFile => "a file that is too large",
+        Why::Deletes => "many deleted rows",
+        Why::Asked => "everything was asked for",
+    }
+}
+
+const fn leave(why: Leave) -> &'static str {
+    match why {
+        Leave::RightSize => "the right size",
+        Leave::FewNeighbours => "too few others in their partition",
+        Leave::FilteredOut => "ruled out by --where",
+        Leave::OverLimit => "beyond --max-files",
+    }
 }

@@ -74,7 +74,9 @@ fn accepted(key: &str, value: &str) -> Result<()> {
     match key {
         "use-starting-sequence-number" => match parse(key, value)? {
             true => Ok(()),
-            false => refused("new files always carry the sequence number of the version they were planned on, so that later deletes still apply"),
+            false => {
+                refused("new files always carry the sequence number of the version they were planned on, so that later deletes still apply")
+            }
         },
         // Groups are independent, and their order changes nothing that is committed.
         "rewrite-job-order" if ["none", "bytes-asc", "bytes-desc", "files-asc", "files-desc"].contains(&value) => Ok(()),

@@ -57,7 +57,7 @@ pub async fn run(args: &InspectArgs, session: &Session<'_>) -> Result<u8> {
     let version = opened.table.load().await?;
     let engine = session.engine(&store);
     let target = version.defaults().target_file_size;
-    let census = gather(version.as_ref(), &engine, target).await?;
+    let census = gather(version.as_ref(), engine.as_ref(), target).await?;
     let snapshot = version.snapshot();
     let health = health::judge(&census, target, snapshot.versions_kept, &args.table.table);
     let report = Report {

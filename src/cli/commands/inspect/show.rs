@@ -38,9 +38,7 @@ pub(super) fn json(report: &Report<'_>, args: &InspectArgs) -> Value {
     if !args.health {
         document["sizes"] = json!(census.sizes);
         let most = if args.partitions { usize::MAX } else { SHOWN };
-        let entry = |(name, partition): (&str, &PartitionSummary)| {
-            json!({"partition": name, "files": partition.files, "bytes": partition.bytes, "small_files": partition.small_files})
-        };
+        let entry = |(name, partition): (&str, &PartitionSummary)| json!({"partition": name, "files": partition.files, "bytes": partition.bytes, "small_files": partition.small_files});
         let listed: Vec<Value> = worst(&census.partitions, most).into_iter().map(entry).collect();
         document["partitions"] = json!({"count": census.partitions.len(), "files_beyond": census.files_beyond, "worst": listed});
     }
@@ -86,9 +84,12 @@ fn summary(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint: Pa
     for (name, fact) in facts {
         text.push_str(&format!("  {name:<15}{fact}\n"));
     }
-    let columns: Vec<Vec<String>> = snapshot.schema.fields.iter().map(|field| {
-        vec![field.name.clone(), types::text(&field.ty), types::nullability(field).to_string()]
-    }).collect();
+    let columns: Vec<Vec<String>> = snapshot
+        .schema
+        .fields
+        .iter()
+        .map(|field| vec![field.name.clone(), types::text(&field.ty), types::nullability(field).to_string()])
+        .collect();
     text.push_str(&format!("\n{}", table(&["column", "type", ""], &columns, 3)));
     if args.properties {
         let rows: Vec<Vec<String>> = snapshot.properties.iter().map(|(key, value)| vec![key.clone(), value.clone()]).collect();
@@ -119,10 +120,13 @@ fn partitions(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint:
         return;
     }
     let most = if args.partitions { usize::MAX } else { SHOWN };
-    let rows: Vec<Vec<String>> = worst(partitions, most).into_iter().map(|(name, partition)| {
-        let name = if name.is_empty() { "(all)" } else { name };
-        vec![name.to_string(), count(partition.files), partition.bytes.to_string(), count(partition.small_files)]
-    }).collect();
+    let rows: Vec<Vec<String>> = worst(partitions, most)
+        .into_iter()
+        .map(|(name, partition)| {
+            let name = if name.is_empty() { "(all)" } else { name };
+            vec![name.to_string(), count(partition.files), partition.bytes.to_string(), count(partition.small_files)]
+        })
+        .collect();
     let left_out = partitions.len().saturating_sub(rows.len());
     text.push_str(&format!("\n{} {}\n", count(partitions.len() as u64), paint.bold("partitions, most small files first")));
     text.push_str(&table(&["partition", "files", "bytes", "small files"], &rows, 1));

@@ -1,1 +1,0 @@
-//! The formats, engine and storage of this build, by name.
