@@ -34,7 +34,11 @@ impl Session<'_> {
     }
 
     /// The engine of this build within the budget of the settings. Must be called inside the runtime.
-    pub fn engine(&self, store: &Store) -> Box<dyn Rewriter> {
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the system gives no threads.
+    pub fn engine(&self, store: &Store) -> Result<Box<dyn Rewriter>> {
         wiring::parts::engine(store, self.settings.memory, self.settings.threads)
     }
 

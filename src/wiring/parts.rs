@@ -24,8 +24,8 @@ impl Rewriter for NoEngine {
 }
 
 /// The engine that rewrites files in this process.
-pub fn engine(_store: &Store, _memory: Bytes, _threads: usize) -> Box<dyn Rewriter> {
-    Box::new(NoEngine)
+pub fn engine(_store: &Store, _memory: Bytes, _threads: usize) -> Result<Box<dyn Rewriter>> {
+    Ok(Box::new(NoEngine))
 }
 
 /// The Delta table at `root`.

@@ -12,6 +12,9 @@ use crate::config::{Compression, RowPath, Size};
 
 pub use run::run;
 
+pub(crate) use run::compact;
+pub(crate) use show::CompactDocument;
+
 /// How files are put together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Strategy {

@@ -29,7 +29,7 @@ pub async fn run(args: &CompactArgs, session: &Session<'_>) -> Result<u8> {
             .hint("name the table's folder, or its name in a catalog"));
     }
     let options = settings::options(&asked, None);
-    let (engine, progress) = (session.engine(&store), session.progress());
+    let (engine, progress) = (session.engine(&store)?, session.progress());
     let parts = Parts {
         store: &store,
         engine: engine.as_ref(),

@@ -12,7 +12,7 @@ use crate::units::Bytes;
 const SHOWN: usize = 20;
 
 /// A document of this verb.
-pub(super) type CompactDocument = Document<PlanDocument, Report>;
+pub(crate) type CompactDocument = Document<PlanDocument, Report>;
 
 /// The document for people.
 pub(super) fn text(document: &CompactDocument, paint: Paint) -> String {

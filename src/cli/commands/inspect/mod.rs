@@ -55,7 +55,7 @@ pub async fn run(args: &InspectArgs, session: &Session<'_>) -> Result<u8> {
     let store = session.store()?;
     let opened = session.open(&args.table, &store).await?;
     let version = opened.table.load().await?;
-    let engine = session.engine(&store);
+    let engine = session.engine(&store)?;
     let target = version.defaults().target_file_size;
     let census = gather(version.as_ref(), engine.as_ref(), target).await?;
     let snapshot = version.snapshot();
