@@ -1,6 +1,7 @@
 //! The command line: reads arguments, runs a verb, shows what came of it. cli.md is the contract.
 
 pub mod commands;
+pub mod filter;
 pub mod options;
 pub mod progress;
 pub mod session;
