@@ -2,6 +2,7 @@
 
 use super::show::{self, CompactDocument};
 use super::{CompactArgs, settings};
+use crate::cli::filter;
 use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::formats::Table;
@@ -28,7 +29,11 @@ pub async fn run(args: &CompactArgs, session: &Session<'_>) -> Result<u8> {
             .about("location", opened.table.location())
             .hint("name the table's folder, or its name in a catalog"));
     }
-    let options = settings::options(&asked, None);
+    let filter = match &args.filter {
+        Some(text) => Some(filter::parse(text, &opened.table.load().await?.snapshot().schema)?),
+        None => None,
+    };
+    let options = settings::options(&asked, filter);
     let (engine, progress) = (session.engine(&store)?, session.progress());
     let parts = Parts {
         store: &store,
