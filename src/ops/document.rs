@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::formats::FormatName;
-use crate::model::{OperationId, Snapshot, Totals, Version};
+use crate::model::Totals;
 
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,77 +79,43 @@ pub struct Document<P, R> {
     pub peak_memory_bytes: u64,
 }
 
-impl<P, R> Document<P, R> {
-    /// The document of a plan that was not run.
-    pub fn planned(command: &'static str, format: FormatName, id: &OperationId, base: &Snapshot, before: Totals, plan: P) -> Self {
-        Self {
-            command,
-            table: base.location.to_string(),
-            format,
-            operation_id: id.to_string(),
-            outcome: Outcome::Planned,
-            base_version: base.version.map(|version| version.to_string()),
-            versions: Vec::new(),
-            before,
-            after: None,
-            plan,
-            report: None,
-            elapsed_ms: 0,
-            peak_memory_bytes: 0,
-        }
-    }
-
-    /// The document after the plan was run (or found to be empty).
-    #[must_use]
-    pub fn ended(mut self, outcome: Outcome, versions: &[Version], after: Totals, report: R) -> Self {
-        self.outcome = outcome;
-        self.versions = versions.iter().map(Version::to_string).collect();
-        self.after = Some(after);
-        self.report = Some(report);
-        self
-    }
-
-    /// Notes what the run cost.
-    #[must_use]
-    pub const fn cost(mut self, elapsed_ms: u64, peak_memory_bytes: u64) -> Self {
-        self.elapsed_ms = elapsed_ms;
-        self.peak_memory_bytes = peak_memory_bytes;
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::location::Location;
-    use crate::model::Schema;
     use crate::units::Bytes;
 
-    fn snapshot(version: Option<i64>) -> Snapshot {
-        Snapshot {
-            location: Location::parse("/data/t").unwrap(),
-            version: version.map(Version),
-            time: None,
-            schema: Schema::default(),
-            partitioning: Vec::new(),
-            properties: [].into(),
-            protocol: "v2".to_string(),
-            features: Vec::new(),
-            versions_kept: None,
-        }
-    }
+    const BEFORE: Totals = Totals { files: 100, bytes: Bytes(251_658_240), rows: 6_001_215, delete_files: 0 };
 
-    fn planned(version: Option<i64>) -> Document<serde_json::Value, serde_json::Value> {
-        let before = Totals { files: 100, bytes: Bytes(251_658_240), rows: 6_001_215, delete_files: 0 };
-        Document::planned("compact", FormatName::Delta, &OperationId("id".into()), &snapshot(version), before, json!({"groups": []}))
+    fn planned() -> Document<serde_json::Value, serde_json::Value> {
+        Document {
+            command: "compact",
+            table: "file:///data/t".into(),
+            format: FormatName::Delta,
+            operation_id: "id".into(),
+            outcome: Outcome::Planned,
+            base_version: None,
+            versions: Vec::new(),
+            before: BEFORE,
+            after: None,
+            plan: json!({"groups": []}),
+            report: None,
+            elapsed_ms: 1234,
+            peak_memory_bytes: 99,
+        }
     }
 
     #[test]
     fn a_run_prints_every_key_of_the_contract_in_its_order() {
-        let after = Totals { files: 1, bytes: Bytes(7), rows: 6_001_215, delete_files: 0 };
-        let done = planned(Some(12)).ended(Outcome::Landed, &[Version(13)], after, json!({"groups_done": 1})).cost(1234, 99);
+        let done = Document {
+            outcome: Outcome::Landed,
+            base_version: Some("12".into()),
+            versions: vec!["13".into()],
+            after: Some(Totals { files: 1, bytes: Bytes(7), ..BEFORE }),
+            report: Some(json!({"groups_done": 1})),
+            ..planned()
+        };
         let expected = concat!(
             r#"{"command":"compact","table":"file:///data/t","format":"delta","operation_id":"id","outcome":"landed","#,
             r#""base_version":"12","versions":["13"],"before":{"files":100,"bytes":251658240,"rows":6001215,"delete_files":0},"#,
@@ -161,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_neither_after_nor_report_and_an_empty_table_no_base_version() {
-        let value = serde_json::to_value(planned(None)).unwrap();
+        let value = serde_json::to_value(planned()).unwrap();
         assert_eq!(value["outcome"], "planned");
         assert!(value["base_version"].is_null());
         assert!(value.get("after").is_none() && value.get("report").is_none());
