@@ -212,6 +212,7 @@ impl Run<'_> {
         let change = Change {
             operation: self.operation.clone(),
             part,
+            base: base.snapshot().version,
             intent: Intent::Rearrange,
             groups,
             drop_dangling_deletes: self.options.remove_dangling_deletes,
