@@ -121,7 +121,7 @@ async fn at(root: Location, layout: Option<Layout>, store: &Store) -> Result<Ope
         }
     };
     match chosen {
-        Layout::Delta => super::parts::delta(store, root),
+        Layout::Delta => Ok(super::parts::delta(store, root)),
         Layout::Iceberg => super::parts::iceberg(store, root).await,
         Layout::Hudi | Layout::Hive => {
             Err(Error::unsupported(format!("{} tables are not in this version", chosen.as_str())).about("location", &root))

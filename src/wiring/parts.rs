@@ -1,36 +1,30 @@
 //! The formats, catalogs and the engine of this build, by name.
 
-use async_trait::async_trait;
+use tokio::runtime::Handle;
 
 use super::open::Opened;
 use crate::config::Catalog;
-use crate::engine::{RewriteTask, Rewriter, Rewritten};
+use crate::engine::Rewriter;
+use crate::engine::parquet::{ParquetRewriter, Settings};
 use crate::error::{Error, Result};
+use crate::formats::delta::DeltaTable;
 use crate::location::Location;
-use crate::model::DataFile;
 use crate::store::Store;
 use crate::units::Bytes;
 
-struct NoEngine;
-
-#[async_trait]
-impl Rewriter for NoEngine {
-    async fn rewrite(&self, _task: RewriteTask) -> Result<Rewritten> {
-        Err(Error::unsupported("no engine in this build"))
-    }
-    async fn stored_rows(&self, _file: &DataFile) -> Result<u64> {
-        Err(Error::unsupported("no engine in this build"))
-    }
-}
-
-/// The engine that rewrites files in this process.
-pub fn engine(_store: &Store, _memory: Bytes, _threads: usize) -> Result<Box<dyn Rewriter>> {
-    Ok(Box::new(NoEngine))
+/// The engine that rewrites files in this process, with this much memory and so many threads. Must be called inside the runtime.
+///
+/// # Errors
+///
+/// `Unavailable` if the system gives no threads.
+pub fn engine(store: &Store, memory: Bytes, threads: usize) -> Result<Box<dyn Rewriter>> {
+    let settings = Settings { memory, threads, runtime: Handle::current() };
+    Ok(Box::new(ParquetRewriter::new(store.clone(), settings)?))
 }
 
 /// The Delta table at `root`.
-pub fn delta(_store: &Store, _root: Location) -> Result<Opened> {
-    Err(Error::unsupported("Delta is not in this build"))
+pub fn delta(store: &Store, root: Location) -> Opened {
+    Opened { table: Box::new(DeltaTable::new(store.clone(), root)), read_only: false }
 }
 
 /// The Iceberg table at `root`, without a catalog.
