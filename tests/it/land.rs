@@ -157,6 +157,7 @@ fn landed(answers: Vec<Answer>, loads: Vec<(i64, Option<Version>, Vec<bool>)>, a
         let change = Change {
             operation: OperationId("operation".into()),
             part: 0,
+            base: Some(Version(5)),
             intent: Intent::Rearrange,
             groups: vec![group(0), group(1)],
             drop_dangling_deletes: false,
@@ -238,6 +239,7 @@ fn landed_with_rows(rows: u64) -> (Landing, Vec<bool>) {
         let change = Change {
             operation: OperationId("operation".into()),
             part: 0,
+            base: Some(Version(5)),
             intent: Intent::Rearrange,
             groups: vec![group],
             drop_dangling_deletes: false,

@@ -188,6 +188,6 @@ impl TableVersion for DeltaVersion {
     }
 
     fn data_folders(&self) -> Vec<Location> {
-        vec![self.snapshot().location.clone()]
+        vec![self.snapshot.location.clone()]
     }
 }
