@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -150,7 +150,8 @@ pub fn error_text(error: &Error, paint: Paint) -> String {
 /// A table for people: `headers` over `rows`, every column but the first `texts` ones right-aligned.
 pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
     table.set_header(headers);
     for row in rows {
         table.add_row(row);

@@ -41,6 +41,8 @@ pub struct PartitionSummary {
     pub bytes: Bytes,
     /// Files below 75 % of the target size.
     pub small_files: u64,
+    /// Their bytes.
+    pub small_bytes: Bytes,
 }
 
 /// What the live files of a table come to.
@@ -50,7 +52,7 @@ pub struct Census {
     pub totals: Totals,
     /// Rows stored, deleted ones included.
     pub stored_rows: u64,
-    /// Files below 75 % of the target size in partitions that hold more than one of them: a compaction can join them.
+    /// Files below 75 % of the target size that a compaction with default options would join: five in their partition, or more bytes than the target.
     pub joinable_files: u64,
     /// Files that deletes may apply to.
     pub files_with_deletes: u64,
