@@ -82,7 +82,7 @@ async fn follow(reference: Reference, layout: Option<Layout>, catalogs: &BTreeMa
                 return Err(Error::usage("a metadata file is an Iceberg table").about("file", file));
             }
             store.head(&file).await?;
-            super::parts::exact(store, &file)
+            Ok(super::parts::exact(store, &file))
         }
         Reference::Name { catalog, namespace, table } => {
             let settings = catalogs.get(&catalog).ok_or_else(|| Error::not_found("no such catalog").about("catalog", &catalog))?;
@@ -122,7 +122,7 @@ async fn at(root: Location, layout: Option<Layout>, store: &Store) -> Result<Ope
     };
     match chosen {
         Layout::Delta => Ok(super::parts::delta(store, root)),
-        Layout::Iceberg => super::parts::iceberg(store, root).await,
+        Layout::Iceberg => Ok(super::parts::iceberg(store, root)),
         Layout::Hudi | Layout::Hive => {
             Err(Error::unsupported(format!("{} tables are not in this version", chosen.as_str())).about("location", &root))
         }

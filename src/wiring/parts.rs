@@ -1,13 +1,17 @@
 //! The formats, catalogs and the engine of this build, by name.
 
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 
 use super::open::Opened;
+use crate::catalog::{ExactPointer, PathPointer};
 use crate::config::Catalog;
 use crate::engine::Rewriter;
 use crate::engine::parquet::{ParquetRewriter, Settings};
 use crate::error::{Error, Result};
 use crate::formats::delta::DeltaTable;
+use crate::formats::iceberg::IcebergTable;
 use crate::location::Location;
 use crate::store::Store;
 use crate::units::Bytes;
@@ -28,13 +32,16 @@ pub fn delta(store: &Store, root: Location) -> Opened {
 }
 
 /// The Iceberg table at `root`, without a catalog.
-pub async fn iceberg(_store: &Store, _root: Location) -> Result<Opened> {
-    Err(Error::unsupported("Iceberg is not in this build"))
+pub fn iceberg(store: &Store, root: Location) -> Opened {
+    let pointer = PathPointer::new(store.clone(), root.clone());
+    Opened { table: Box::new(IcebergTable::new(store.clone(), root, Arc::new(pointer))), read_only: false }
 }
 
-/// The Iceberg state that the metadata file `file` holds.
-pub fn exact(_store: &Store, _file: &Location) -> Result<Opened> {
-    Err(Error::unsupported("Iceberg is not in this build"))
+/// The Iceberg state that the metadata file `file` holds; files of metadata lie in a folder of the table's root.
+pub fn exact(store: &Store, file: &Location) -> Opened {
+    let root = file.parent().and_then(|folder| folder.parent()).unwrap_or_else(|| file.clone());
+    let pointer = ExactPointer::new(file.clone());
+    Opened { table: Box::new(IcebergTable::new(store.clone(), root, Arc::new(pointer))), read_only: true }
 }
 
 /// A table of a SQL catalog.

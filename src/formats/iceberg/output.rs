@@ -67,19 +67,31 @@ pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &O
     })
 }
 
-/// `write.data.path`, else the older names for it, else `data` below the table; then the partition's folder.
-fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
-    let on = |key: &str| metadata.properties.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let objects = on("write.object-storage.enabled");
-    let keys: &[&str] = if objects {
+fn hashes_paths(metadata: &Metadata) -> bool {
+    metadata.properties.get("write.object-storage.enabled").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The folder below which data files are written: `write.data.path`, else the older names for it, else `data` below the table.
+///
+/// # Errors
+///
+/// `Corrupt` for a property that is no place.
+pub(super) fn data_root(metadata: &Metadata) -> Result<Location> {
+    let keys: &[&str] = if hashes_paths(metadata) {
         &["write.data.path", "write.object-storage.path", "write.folder-storage.path"]
     } else {
         &["write.data.path", "write.folder-storage.path"]
     };
-    let base = match keys.iter().find_map(|key| metadata.properties.get(*key)) {
-        Some(path) => metadata.place(path)?,
-        None => metadata.location.child("data"),
-    };
+    match keys.iter().find_map(|key| metadata.properties.get(*key)) {
+        Some(path) => metadata.place(path),
+        None => Ok(metadata.location.child("data")),
+    }
+}
+
+/// The folder of `partition` below the data files' folder.
+fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
+    let base = data_root(metadata)?;
+    let objects = hashes_paths(metadata);
     let folder = metadata.spec(partition.spec_id)?.path(partition);
     let with_paths = !objects || metadata.properties.get("write.object-storage.partitioned-paths").is_none_or(|v| v != "false");
     if !objects {

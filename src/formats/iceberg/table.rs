@@ -146,6 +146,10 @@ impl TableVersion for IcebergVersion {
         folders.dedup();
         folders
     }
+
+    fn data_folders(&self) -> Vec<Location> {
+        output::data_root(&self.scan.metadata).into_iter().collect()
+    }
 }
 
 /// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file keeps its data

@@ -15,6 +15,7 @@ use tpchgen::generators::{LineItemGenerator, OrderGenerator};
 use tpchgen_arrow::{LineItemArrow, OrderArrow};
 
 use crate::error::{Error, Result};
+use crate::formats::FormatName;
 use crate::location::Location;
 use crate::store::Store;
 
@@ -64,14 +65,16 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// The type's name, spelt alike in Iceberg and Delta save for one blank.
-    pub(super) fn type_name(&self, blank: &str) -> Result<String> {
-        Ok(match &self.ty {
-            DataType::Int64 => "long".to_string(),
-            DataType::Int32 => "int".to_string(),
-            DataType::Date32 => "date".to_string(),
-            DataType::Utf8View => "string".to_string(),
-            DataType::Decimal128(precision, scale) => format!("decimal({precision},{blank}{scale})"),
+    /// The type's name as `format` spells it.
+    pub(super) fn type_name(&self, format: FormatName) -> Result<String> {
+        Ok(match (&self.ty, format) {
+            (DataType::Int64, _) => "long".to_string(),
+            (DataType::Int32, FormatName::Iceberg) => "int".to_string(),
+            (DataType::Int32, FormatName::Delta) => "integer".to_string(),
+            (DataType::Date32, _) => "date".to_string(),
+            (DataType::Utf8View, _) => "string".to_string(),
+            (DataType::Decimal128(precision, scale), FormatName::Iceberg) => format!("decimal({precision}, {scale})"),
+            (DataType::Decimal128(precision, scale), FormatName::Delta) => format!("decimal({precision},{scale})"),
             _ => return Err(Error::bug("a demo column has an unexpected type").about("column", &self.name)),
         })
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::{Bounds, Column, Content, DemoFile, write};
 use crate::error::{Error, Result};
+use crate::formats::FormatName;
 use crate::location::Location;
 use crate::store::{Put, Store};
 use crate::units::Timestamp;
@@ -39,7 +40,7 @@ fn protocol() -> Value {
 }
 
 fn metadata(columns: &[Column], id: &str, now: Timestamp) -> Result<Value> {
-    let field = |column: &Column| Ok(json!({"name": column.name, "type": column.type_name("")?, "nullable": false, "metadata": {}}));
+    let field = |column: &Column| Ok(json!({"name": column.name, "type": column.type_name(FormatName::Delta)?, "nullable": false, "metadata": {}}));
     let fields: Vec<Value> = columns.iter().map(field).collect::<Result<_>>()?;
     let schema = json!({"type": "struct", "fields": fields}).to_string();
     Ok(json!({"metaData": {

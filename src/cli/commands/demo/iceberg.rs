@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::avro::{self, ManifestEntry};
 use super::data::{Bounds, Column, Content, DemoFile, write};
 use crate::error::{Error, Result};
+use crate::formats::FormatName;
 use crate::location::Location;
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -39,7 +40,7 @@ pub(super) async fn make(store: &Store, root: &Location, content: Content, id: &
 }
 
 fn schema(columns: &[Column]) -> Result<Value> {
-    let field = |column: &Column| Ok(json!({"id": column.id, "name": column.name, "required": true, "type": column.type_name(" ")?}));
+    let field = |column: &Column| Ok(json!({"id": column.id, "name": column.name, "required": true, "type": column.type_name(FormatName::Iceberg)?}));
     let fields: Vec<Value> = columns.iter().map(field).collect::<Result<_>>()?;
     Ok(json!({"type": "struct", "schema-id": 0, "fields": fields}))
 }
