@@ -3,3 +3,6 @@
 mod path;
 
 pub use path::{ExactPointer, PathPointer};
+
+#[cfg(test)]
+mod sweep;
