@@ -1,12 +1,13 @@
 //! Replacing files: a new snapshot with the same rows in other files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
 
 use super::document::{self, NewSnapshot};
-use super::manifest::{Entry, FileContent, ManifestReader, Status};
+use super::manifest::{self, FileContent, ManifestReader, Status};
 use super::manifest_list::{self, Content, FieldSummary, ListHeader, ManifestFile};
 use super::manifest_write::{Commit, ManifestWriter};
 use super::metadata::{Metadata, SnapshotView};
@@ -266,7 +267,7 @@ impl<'a> Replace<'a> {
         let mut out = ManifestFile { spec_id: Some(reader.spec_id), length: signed(size)?, ..manifest.clone() };
         let (mut files, mut rows) = ([0i64; 3], [0i64; 3]);
         for entry in reader {
-            let entry: Entry = entry?;
+            let entry = entry?;
             let at = match entry.status {
                 Status::Added => 0,
                 Status::Existing => 1,
@@ -293,10 +294,10 @@ impl<'a> Replace<'a> {
         for (group, sequence) in change.groups.iter().zip(sequences) {
             for file in &group.adds {
                 let spec = self.metadata.spec(file.partition.spec_id)?;
-                if !open.contains_key(&spec.id) {
-                    open.insert(spec.id, ManifestWriter::for_added(&self.commit, spec, &self.metadata.schema_json)?);
-                }
-                let Some(writer) = open.get_mut(&spec.id) else { continue };
+                let writer = match open.entry(spec.id) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(ManifestWriter::for_added(&self.commit, spec, &self.metadata.schema_json)?),
+                };
                 writer.add(file, &self.metadata.spell(&file.location), &modes, *sequence)?;
                 self.tally.added_files += 1;
                 self.tally.added_rows += file.rows;
@@ -347,7 +348,7 @@ impl<'a> Replace<'a> {
         Ok(out)
     }
 
-    fn tally_delete(&mut self, entry: &Entry) {
+    fn tally_delete(&mut self, entry: &manifest::Entry) {
         let vector = (entry.format == "puffin").then_some(entry.blob).flatten();
         self.tally.removed_vectors += u64::from(vector.is_some());
         self.tally.removed_position_files += u64::from(vector.is_none());
