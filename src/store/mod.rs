@@ -22,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::units::Timestamp;
 
+use answer::write_error;
+
 pub use answer::storage_error;
 pub use writer::Writer;
 
@@ -140,14 +142,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `Unavailable` means *unknown*: the object may have been written, or may yet be. `Refused` means it was not.
+    /// `Unavailable` means *unknown*: the object may have been written, or may yet be. Every other kind means it was not.
     pub async fn put_if_absent(&self, location: &Location, bytes: Buffer) -> Result<Put> {
         let (store, path) = self.resolver.resolve(location)?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match store.put_opts(&path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(Put::Created),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Put::Exists),
-            Err(error) => Err(storage_error(error, location)),
+            Err(error) => Err(write_error(error, location)),
         }
     }
 
@@ -158,7 +160,7 @@ impl Store {
     /// `Unavailable` if storage did not answer; `Refused` if it does not let us write.
     pub async fn put(&self, location: &Location, bytes: Buffer) -> Result<()> {
         let (store, path) = self.resolver.resolve(location)?;
-        store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(|e| storage_error(e, location))?;
+        store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(|e| write_error(e, location))?;
         Ok(())
     }
 

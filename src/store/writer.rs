@@ -3,6 +3,7 @@
 use bytes::Bytes as Buffer;
 use object_store::{MultipartUpload, WriteMultipart};
 
+use super::answer::write_error;
 use super::storage_error;
 use crate::error::Result;
 use crate::location::Location;
@@ -58,7 +59,7 @@ impl Writer {
     ///
     /// `Unavailable` if storage did not answer: the object may or may not be there.
     pub async fn finish(self) -> Result<u64> {
-        self.upload.finish().await.map_err(|e| storage_error(e, &self.location))?;
+        self.upload.finish().await.map_err(|e| write_error(e, &self.location))?;
         Ok(self.written)
     }
 

@@ -44,6 +44,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def readers(home: Path, warehouse: Path) -> Iterator[Readers]:
     """All foreign readers over one Spark session."""
+    os.chdir(warehouse)  # ClickHouse reads local files below the working directory only
     spark = session(warehouse, home / "jars")
     for catalog in ("ice", "sql"):
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {catalog}.db")

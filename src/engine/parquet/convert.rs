@@ -19,6 +19,8 @@ pub(super) enum Conversion {
     Keep,
     /// A cast; a value that the type cannot hold is an error.
     Cast(DataType),
+    /// The same instants, read from the 12-byte form that both formats' readers understand.
+    Legacy(DataType),
     /// Numbers of one unit become numbers of another: times the first, divided (rounding down) by the second.
     Rescale(i64, i64, DataType),
 }
@@ -29,7 +31,7 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
     if let (Physical::INT96, DataType::Timestamp(unit, _)) = (physical, &wanted) {
         // Nanoseconds overflow in 2262; legacy files have later times.
         let read_as = if *unit == TimeUnit::Nanosecond { stored.clone() } else { DataType::Timestamp(*unit, None) };
-        return Some((read_as.clone(), if read_as == wanted { Conversion::Keep } else { Conversion::Cast(wanted) }));
+        return Some((read_as.clone(), Conversion::Legacy(wanted)));
     }
     if *stored == wanted {
         return Some((wanted, Conversion::Keep));
@@ -94,6 +96,11 @@ fn rescale(from: &DataType, to: DataType) -> Option<Conversion> {
 }
 
 impl Conversion {
+    /// Whether a file that holds such values may go on holding them.
+    pub(super) const fn changes_nothing(&self) -> bool {
+        matches!(self, Self::Keep | Self::Legacy(_))
+    }
+
     /// Converts `array`.
     ///
     /// # Errors
@@ -103,7 +110,7 @@ impl Conversion {
         let strict = CastOptions { safe: false, ..CastOptions::default() };
         match self {
             Self::Keep => Ok(Arc::clone(array)),
-            Self::Cast(to) => cast_with_options(array, to, &strict),
+            Self::Cast(to) | Self::Legacy(to) => cast_with_options(array, to, &strict),
             Self::Rescale(multiply, divide, to) => {
                 let narrow = matches!(array.data_type(), DataType::Date32 | DataType::Time32(_));
                 let narrow = if narrow { Some(cast_with_options(array, &DataType::Int32, &strict)?) } else { None };

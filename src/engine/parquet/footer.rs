@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes as Buffer;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
 use super::failure::{decode_error, guarded, memory_size};
@@ -33,13 +34,51 @@ pub(super) struct Opened {
     pub(super) rows: u64,
 }
 
-/// Opens the input behind `source`.
+impl Opened {
+    /// An input whose footer, `metadata`, was found sound before.
+    pub(super) fn again(source: Source, metadata: Arc<ParquetMetaData>) -> Self {
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
+        Self { source: Arc::new(source), metadata, rows }
+    }
+}
+
+/// Opens the input behind `source`, and keeps what was fetched for reading it.
 ///
 /// # Errors
 ///
 /// `Corrupt` if it is not what `file` says or its footer is damaged, `Unsupported` if it is encrypted, storage errors.
 pub(super) fn open(source: Source, file: &DataFile) -> Result<Opened> {
-    let metadata = read(&source)?;
+    let start = tail_start(file.size.0, WHOLE_FILE);
+    let tail = fetch_tail(&source, start)?;
+    let opened = parse(source, file, &tail)?;
+    opened.source.keep(start, tail);
+    Ok(opened)
+}
+
+/// Where to begin fetching the end of a file of `size` bytes, which is fetched whole if it has no more than `whole`.
+fn tail_start(size: u64, whole: u64) -> u64 {
+    if size <= whole { 0 } else { size.saturating_sub(TAIL) }
+}
+
+fn fetch_tail(source: &Source, start: u64) -> Result<Buffer> {
+    if source.size() < FRAME {
+        return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "too short for a Parquet file")));
+    }
+    source.fetch(start..source.size()).map_err(|error| wrong_size(source).unwrap_or(error))
+}
+
+/// Reads the footer alone.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
+    let tail = fetch_tail(&source, tail_start(file.size.0, TAIL))?;
+    parse(source, file, &tail)
+}
+
+fn parse(source: Source, file: &DataFile, tail: &Buffer) -> Result<Opened> {
+    let metadata = read(&source, tail)?;
     let rows = check(&source, &metadata)?;
     if let Some(expected) = file.rows
         && expected != rows
@@ -55,13 +94,8 @@ fn corrupt(source: &Source, message: &'static str) -> Error {
     Error::corrupt(message).about("file", source.location())
 }
 
-fn read(source: &Source) -> Result<ParquetMetaData> {
+fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
     let size = source.size();
-    if size < FRAME {
-        return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "too short for a Parquet file")));
-    }
-    let start = if size <= WHOLE_FILE { 0 } else { size - TAIL };
-    let tail = source.fetch(start..size).map_err(|error| wrong_size(source).unwrap_or(error))?;
     let (body, frame) = tail.split_at(tail.len().saturating_sub(8));
     let (length, magic) = frame.split_at(frame.len().min(4));
     match magic {
@@ -81,10 +115,7 @@ fn read(source: &Source) -> Result<ParquetMetaData> {
     if fields.contains(&ENCRYPTION_ALGORITHM) {
         return Err(Error::unsupported("the Parquet file has encrypted columns").about("file", source.location()));
     }
-    let metadata =
-        guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?.map_err(|e| decode_error(e, source.location()))?;
-    source.keep(start, tail);
-    Ok(metadata)
+    guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?.map_err(|e| decode_error(e, source.location()))
 }
 
 /// An error if storage holds another number of bytes than the table says. Asked only when something is wrong: it costs a request.

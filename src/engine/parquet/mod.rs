@@ -7,6 +7,7 @@
 mod adapt;
 mod admission;
 mod convert;
+mod copy;
 mod encode;
 mod failure;
 mod footer;
@@ -21,6 +22,7 @@ mod resolve;
 mod sink;
 mod source;
 mod stats;
+mod survey;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -30,15 +32,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use parquet::file::metadata::ParquetMetaData;
 use tokio::runtime::Handle;
 
 use self::admission::{Admission, Budget};
+use self::copy::Copier;
 use self::encode::Encoder;
 use self::footer::Opened;
 use self::pool::Pool;
 use self::read::Input;
+use self::resolve::{Constants, resolve};
 use self::sink::Outputs;
 use self::source::Source;
+use self::survey::{Copyable, Footers, Survey};
 use self::target::Target;
 use super::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::{Error, Result};
@@ -105,7 +111,7 @@ impl Rewriter for ParquetRewriter {
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
         let (store, runtime, file) = (self.store.clone(), self.settings.runtime.clone(), file.clone());
-        let opened = self.settings.runtime.spawn_blocking(move || open(&store, &runtime, &file)).await;
+        let opened = self.settings.runtime.spawn_blocking(move || footer::peek(source(&store, &runtime, &file)?, &file)).await;
         Ok(opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))?.rows)
     }
 }
@@ -120,12 +126,13 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn open(store: &Store, runtime: &Handle, file: &DataFile) -> Result<Opened> {
+/// The file, to be read.
+fn source(store: &Store, runtime: &Handle, file: &DataFile) -> Result<Source> {
     if file.format != FileFormat::Parquet {
         let message = format!("{} data files are not read yet", file.format.as_str());
         return Err(Error::unsupported(message).about("file", &file.location));
     }
-    footer::open(Source::new(store.clone(), runtime.clone(), file.location.clone(), file.size.0), file)
+    Ok(Source::new(store.clone(), runtime.clone(), file.location.clone(), file.size.0))
 }
 
 /// The blocking half of one rewrite.
@@ -141,23 +148,78 @@ struct Job {
 impl Job {
     fn run(&self, task: &RewriteTask) -> Result<Rewritten> {
         let target = Target::new(&task.output)?;
-        if task.path == RewritePath::Copy {
-            return Err(Error::unsupported("row groups are not copied"));
+        let mut footers = Footers::default();
+        if task.path != RewritePath::Encode {
+            match self.survey(task, &target, &mut footers)? {
+                Ok(plan) if plan.worthwhile || task.path == RewritePath::Copy => return self.copy(task, &plan, &mut footers),
+                Err(obstacle) if task.path == RewritePath::Copy => {
+                    return Err(Error::unsupported("the row groups cannot be copied as they are")
+                        .about("because", obstacle)
+                        .hint("leave the choice of the path to the tool, or ask for encoding"));
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
-        self.encode(task, &target)
+        self.encode(task, &target, &mut footers)
     }
 
-    fn encode(&self, task: &RewriteTask, target: &Target) -> Result<Rewritten> {
+    /// Reads all footers, as long as copying seems possible; else says what it fails for.
+    fn survey(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Result<Copyable, &'static str>> {
+        if task.output.row_ids.is_some() {
+            return Ok(Err("row ids have to be stored"));
+        }
+        if task.inputs.iter().any(|(_, deletes)| !deletes.is_empty()) {
+            return Ok(Err("deleted rows have to go"));
+        }
+        let mut survey = Survey::default();
+        for (file, _) in &task.inputs {
+            self.check_cancelled()?;
+            let opened = footer::peek(self.source(file)?, file)?;
+            let descriptor = opened.metadata.file_metadata().schema_descr();
+            let resolution = resolve(descriptor, target, &task.output, Constants::Fill).map_err(|e| e.about("file", &file.location))?;
+            if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
+                return Ok(Err(obstacle));
+            }
+            footers.push(opened.metadata);
+        }
+        Ok(survey.finish(&task.output).ok_or("there are no files"))
+    }
+
+    fn copy(&self, task: &RewriteTask, plan: &Copyable, footers: &mut Footers) -> Result<Rewritten> {
+        let mut copier = Copier::new(plan, &task.output, &self.outputs)?;
+        for (at, (file, _)) in task.inputs.iter().enumerate() {
+            self.check_cancelled()?;
+            copier.copy(&self.open(file, footers.take(at))?)?;
+        }
+        copier.finish()
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Error::unavailable("the rewrite was given up")) } else { Ok(()) }
+    }
+
+    fn source(&self, file: &DataFile) -> Result<Source> {
+        source(&self.store, &self.runtime, file)
+    }
+
+    /// Opens an input, whose footer may be known already.
+    fn open(&self, file: &DataFile, footer: Option<Arc<ParquetMetaData>>) -> Result<Opened> {
+        let source = self.source(file)?;
+        match footer {
+            Some(metadata) => Ok(Opened::again(source, metadata)),
+            None => footer::open(source, file),
+        }
+    }
+
+    fn encode(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Rewritten> {
         let mut encoder = Encoder::new(target, &task.output, &self.outputs, self.pool.clone(), self.budget)?;
         let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
         let mut before = Bytes(0);
-        for (file, deletes) in &task.inputs {
-            let opened = open(&self.store, &self.runtime, file)?;
+        for (at, (file, deletes)) in task.inputs.iter().enumerate() {
+            let opened = self.open(file, footers.take(at))?;
             let input = Input::new(file, &opened, target, &task.output, self.budget)?;
             input.read(deletes, &mut |columns, rows, share| {
-                if self.cancelled.load(Ordering::Relaxed) {
-                    return Err(Error::unavailable("the rewrite was given up"));
-                }
+                self.check_cancelled()?;
                 encoder.write(columns, rows, progress(before, file.size, share, total))
             })?;
             before = before.plus(file.size);

@@ -28,7 +28,7 @@ impl Pool {
             let queue = Arc::clone(&queue);
             let work = move || {
                 while let Some(job) = next(&queue) {
-                    job()
+                    job();
                 }
             };
             thread::Builder::new()

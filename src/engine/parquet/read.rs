@@ -14,7 +14,7 @@ use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
 use super::live::{LiveRows, Positions, stored_or};
-use super::resolve::{Resolution, resolve};
+use super::resolve::{Constants, Resolution, resolve};
 use super::source::SourceReader;
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -22,6 +22,9 @@ use crate::model::{DataFile, Lineage, OutputSpec, RowDeletes};
 
 /// Rows decoded at once, where they are small.
 const MOST_ROWS: u64 = 32 << 10;
+
+/// Takes a batch's columns and its rows, and the share of the file (0 to 1) that was read by then.
+pub(super) type Each<'a> = dyn FnMut(&[ArrayRef], usize, f64) -> Result<()> + 'a;
 
 /// One input, ready to be read.
 pub(super) struct Input<'a> {
@@ -41,7 +44,7 @@ impl<'a> Input<'a> {
     /// `Corrupt` or `Unsupported` if they do not go together.
     pub(super) fn new(file: &'a DataFile, opened: &'a Opened, target: &'a Target, output: &OutputSpec, budget: Budget) -> Result<Self> {
         let descriptor = opened.metadata.file_metadata().schema_descr();
-        let resolution = resolve(descriptor, target, output).map_err(|e| e.about("file", &file.location))?;
+        let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let options = match &resolution.read_as {
             Some(schema) => options.with_schema(Arc::clone(schema)),
@@ -51,12 +54,12 @@ impl<'a> Input<'a> {
         Ok(Self { file, opened, target, resolution, reader, budget })
     }
 
-    /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order, with the share of the file (0 to 1) that was read by then.
+    /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.
     ///
     /// # Errors
     ///
     /// `Corrupt` if the file cannot be decoded, storage errors, and whatever `each` returns.
-    pub(super) fn read(&self, deletes: &RowDeletes, each: &mut dyn FnMut(&[ArrayRef], usize, f64) -> Result<()>) -> Result<()> {
+    pub(super) fn read(&self, deletes: &RowDeletes, each: &mut Each<'_>) -> Result<()> {
         let mut live = LiveRows::new(deletes, self.opened.rows).map_err(|e| e.about("file", &self.file.location))?;
         let mut before = 0;
         for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
@@ -71,13 +74,7 @@ impl<'a> Input<'a> {
     }
 
     /// Reads the rows `alive` (positions in the file) of the row group whose first row is `first`.
-    fn row_group(
-        &self,
-        index: usize,
-        first: u64,
-        alive: Vec<Range<u64>>,
-        each: &mut dyn FnMut(&[ArrayRef], usize, f64) -> Result<()>,
-    ) -> Result<()> {
+    fn row_group(&self, index: usize, first: u64, alive: Vec<Range<u64>>, each: &mut Each<'_>) -> Result<()> {
         let location = &self.file.location;
         let group = self.opened.metadata.row_group(index);
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
@@ -91,7 +88,7 @@ impl<'a> Input<'a> {
                 .with_row_groups(vec![index])
                 .with_projection(mask)
                 .with_batch_size(memory_size(self.batch_rows(index)));
-        if alive != [first..first + rows] {
+        if alive.as_slice() != std::slice::from_ref(&(first..first + rows)) {
             let within = alive.iter().map(|r| memory_size(r.start - first)..memory_size(r.end - first));
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(within, memory_size(rows)));
         }

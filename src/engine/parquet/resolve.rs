@@ -7,7 +7,8 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::convert::{self, Conversion};
-use super::identity::Identities;
+use super::identity::{Identities, field_id};
+use super::stats::Leaf;
 use super::target::{Target, VARIANT, arrow_field};
 use crate::error::{Error, Result};
 use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Type, Value};
@@ -21,6 +22,19 @@ pub(super) struct Resolution {
     pub(super) roots: Vec<usize>,
     /// The types to read the file's columns as, if they are not those that follow from its schema.
     pub(super) read_as: Option<SchemaRef>,
+    /// For each leaf of the file, the column it is stored for. Halves of a variant have none.
+    pub(super) leaves: Vec<Option<Leaf>>,
+    /// What keeps the file's row groups from being copied as they are.
+    pub(super) obstacle: Option<&'static str>,
+}
+
+/// What to do with columns that are the same for a whole partition and yet stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Constants {
+    /// The constant is taken: it is what every reader shows, whatever old files may hold (Iceberg spec, "Column Projection", rule 1).
+    Win,
+    /// What is stored stays stored.
+    Fill,
 }
 
 /// Where the values of a column come from.
@@ -50,10 +64,18 @@ pub(super) enum Node {
 /// # Errors
 ///
 /// `Corrupt` if a required column is missing, `Unsupported` for types that do not go together.
-pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputSpec) -> Result<Resolution> {
+pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputSpec, constants: Constants) -> Result<Resolution> {
     let arrow = parquet_to_arrow_schema(file, None)
         .map_err(|e| Error::unsupported("the file has columns of types that this build does not read").because(e))?;
-    let resolver = Resolver { file, partition: &output.partition, ids: output.field_ids };
+    let mut resolver = Resolver {
+        file,
+        partition: &output.partition,
+        ids: output.field_ids,
+        constants,
+        leaves: vec![None; file.num_columns()],
+        read: 0,
+        obstacle: None,
+    };
     let identities = identities(&output.matching, arrow.fields());
     let mut pairs = Vec::with_capacity(target.fields.len());
     let mut read_as: Vec<FieldRef> = arrow.fields().iter().cloned().collect();
@@ -77,11 +99,14 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
     }
     let changed = read_as.iter().zip(arrow.fields()).any(|(a, b)| a.data_type() != b.data_type());
     let read_as = changed.then(|| Arc::new(ArrowSchema::new(read_as)));
-    Ok(Resolution { columns: pairs, roots, read_as })
+    if resolver.read < file.num_columns() {
+        resolver.obstacle("a file holds columns that the table no longer has");
+    }
+    Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle })
 }
 
 /// How the file's columns are recognised.
-pub(super) fn identities(matching: &FieldMatching, fields: &Fields) -> Identities {
+fn identities(matching: &FieldMatching, fields: &Fields) -> Identities {
     match matching {
         FieldMatching::PhysicalNames => Identities::ByName,
         FieldMatching::FieldIds { names } => Identities::by_id(fields, names.as_deref()),
@@ -92,6 +117,11 @@ struct Resolver<'a> {
     file: &'a SchemaDescriptor,
     partition: &'a Partition,
     ids: bool,
+    constants: Constants,
+    leaves: Vec<Option<Leaf>>,
+    /// Leaves that are read.
+    read: usize,
+    obstacle: Option<&'static str>,
 }
 
 /// A column and, where it is to be read as another type than the file's schema suggests, that type.
@@ -99,13 +129,14 @@ type Pair<T> = (T, Option<FieldRef>);
 
 impl Resolver<'_> {
     /// Finds `field` among `siblings`, whose first leaf is the file's leaf number `leaf`.
-    fn column(&self, field: &Field, siblings: &Fields, identities: &Identities, leaf: usize) -> Result<Pair<Column>> {
-        // A partition's constant is what every reader shows, whatever old files may hold (Iceberg spec, "Column Projection", rule 1).
-        if let Some((_, value)) = self.partition.constants.iter().find(|(id, _)| *id == field.id) {
-            return Ok((self.constant(field, value.clone())?, None));
-        }
-        let Some(at) = identities.find(field, siblings) else {
-            return Ok((self.constant(field, field.initial_default.clone())?, None));
+    fn column(&mut self, field: &Field, siblings: &Fields, identities: &Identities, leaf: usize) -> Result<Pair<Column>> {
+        let constant = self.partition.constants.iter().find(|(id, _)| *id == field.id).map(|(_, value)| value.clone());
+        let stored = identities.find(field, siblings);
+        let at = match (stored, constant) {
+            (Some(at), None) => at,
+            (Some(at), Some(_)) if self.constants == Constants::Fill => at,
+            (_, Some(constant)) => return Ok((self.constant(field, constant)?, None)),
+            (None, None) => return Ok((self.constant(field, field.initial_default.clone())?, None)),
         };
         let before: usize = siblings.iter().take(at).map(|f| leaves(f.data_type())).sum();
         let Some(source) = siblings.get(at) else {
@@ -115,14 +146,24 @@ impl Resolver<'_> {
         Ok((Column::Stored(at, node), read_as))
     }
 
-    fn constant(&self, field: &Field, value: Option<Value>) -> Result<Column> {
+    fn obstacle(&mut self, reason: &'static str) {
+        self.obstacle.get_or_insert(reason);
+    }
+
+    fn constant(&mut self, field: &Field, value: Option<Value>) -> Result<Column> {
+        if value.is_some() {
+            self.obstacle("a column has to be filled in");
+        }
         if value.is_none() && field.required {
             return Err(Error::corrupt("a required column is missing from a data file").about("column", &field.name));
         }
         Ok(Column::Constant(value, arrow_field(field, self.ids).data_type().clone()))
     }
 
-    fn node(&self, field: &Field, source: &FieldRef, below: &Identities, leaf: usize) -> Result<Pair<Node>> {
+    fn node(&mut self, field: &Field, source: &FieldRef, below: &Identities, leaf: usize) -> Result<Pair<Node>> {
+        if self.ids && field_id(source) != Some(field.id) {
+            self.obstacle("a file lacks field ids");
+        }
         let mismatch = || {
             Error::unsupported("a data file stores a column as a type that the column's type cannot be read from")
                 .about("column", &field.name)
@@ -131,8 +172,15 @@ impl Resolver<'_> {
         match (&field.ty, source.data_type()) {
             (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members).map(|node| (node, None)),
             (Type::Primitive(primitive), stored) => {
-                let physical = self.file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?.physical_type();
-                let (read_as, conversion) = convert::conversion(stored, physical, *primitive).ok_or_else(mismatch)?;
+                let descriptor = self.file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
+                let (read_as, conversion) = convert::conversion(stored, descriptor.physical_type(), *primitive).ok_or_else(mismatch)?;
+                if !conversion.changes_nothing() {
+                    self.obstacle("a column has to be converted");
+                }
+                self.read += 1;
+                if let Some(slot) = self.leaves.get_mut(leaf) {
+                    *slot = Some(Leaf { id: field.id, ty: *primitive, repeated: descriptor.max_rep_level() > 0 });
+                }
                 Ok((Node::Leaf(conversion), retyped(source, read_as)))
             }
             (Type::Struct(members), DataType::Struct(stored)) => {
@@ -165,7 +213,7 @@ impl Resolver<'_> {
     }
 
     /// Members of a struct, and the stored members with the types to read them as if those differ.
-    fn members(&self, members: &[Field], stored: &Fields, below: &Identities, leaf: usize) -> Result<(Vec<Column>, Option<Fields>)> {
+    fn members(&mut self, members: &[Field], stored: &Fields, below: &Identities, leaf: usize) -> Result<(Vec<Column>, Option<Fields>)> {
         let mut read_as: Vec<FieldRef> = stored.iter().cloned().collect();
         let mut any = false;
         let mut columns = Vec::with_capacity(members.len());
@@ -183,7 +231,7 @@ impl Resolver<'_> {
     }
 
     /// A variant is a struct of two binaries. A third member holds values in typed form, and dropping it would lose them.
-    fn variant(&self, field: &Field, stored: &Fields) -> Result<Node> {
+    fn variant(&mut self, field: &Field, stored: &Fields) -> Result<Node> {
         if stored.len() != VARIANT.len() {
             return Err(Error::unsupported("shredded variants are not understood").about("column", &field.name));
         }
@@ -191,6 +239,7 @@ impl Resolver<'_> {
             let at = stored.iter().position(|f| f.name() == *name && *f.data_type() == DataType::Binary);
             at.map(|at| Column::Stored(at, Node::Leaf(Conversion::Keep)))
         };
+        self.read += VARIANT.len();
         let halves: Option<Vec<Column>> = VARIANT.iter().map(half).collect();
         let halves = halves.ok_or_else(|| Error::corrupt("a variant lacks its metadata or its value").about("column", &field.name))?;
         let DataType::Struct(fields) = arrow_field(field, self.ids).data_type().clone() else {

@@ -95,6 +95,12 @@ impl Source {
         *spans = Spans { window, spans: ranges.into_iter().map(empty).collect() };
     }
 
+    /// Says that `range` will now be read from its start to its end.
+    pub(super) fn expect_sequence(&self, range: Range<u64>, window: u64) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        *spans = Spans { window, spans: vec![Span { start: range.start, range, bytes: Buffer::new() }] };
+    }
+
     /// Bytes from `start` on, at least `least` of them.
     fn bytes_at(&self, start: u64, least: usize) -> ParquetResult<Buffer> {
         let least = least as u64;

@@ -75,7 +75,7 @@ fn column(chunk: &ColumnChunkMetaData, leaf: Leaf, at: usize, origin: Origin<'_>
         Origin::Encoded(nans) if float => stats.nan_count = nans.get(at).copied(),
         Origin::Encoded(_) => {}
         // A footer does not say whether a float column holds NaN, and neither format allows bounds that a NaN may exceed unseen.
-        Origin::Copied(file) if float || statistics.is_min_max_deprecated() || !ordered(file, at) => return stats,
+        Origin::Copied(file) if float || statistics.is_min_max_deprecated() || !has_ordered_bounds(file, at, chunk) => return stats,
         Origin::Copied(_) => {}
     }
     let (lower, upper) = bounds(statistics, leaf.ty);
@@ -90,9 +90,11 @@ fn column(chunk: &ColumnChunkMetaData, leaf: Leaf, at: usize, origin: Origin<'_>
     stats
 }
 
-/// Whether the footer says that the leaf's bounds follow its type's order.
-fn ordered(file: &FileMetaData, at: usize) -> bool {
-    file.column_orders().is_some() && matches!(file.column_order(at), ColumnOrder::TYPE_DEFINED_ORDER(_))
+/// Whether the footer says that the bounds of the leaf number `at` follow its type's order. Bounds of the deprecated kind are marked as such
+/// themselves.
+pub(super) fn has_ordered_bounds(file: &FileMetaData, at: usize, chunk: &ColumnChunkMetaData) -> bool {
+    chunk.statistics().is_some_and(Statistics::is_min_max_deprecated)
+        || (file.column_orders().is_some() && matches!(file.column_order(at), ColumnOrder::TYPE_DEFINED_ORDER(_)))
 }
 
 /// The bounds as values of `ty`; none where the physical type does not fit it.

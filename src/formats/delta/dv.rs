@@ -134,12 +134,12 @@ mod tests {
         Vector { storage_type: storage.into(), path_or_inline_dv: text.into(), offset, size_in_bytes: size, cardinality }
     }
 
-    /// The protocol document's own example.
-    const EXAMPLE: &str = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
+    /// Rows 3, 4, 7, 11, 18 and 29, as Spark writes them.
+    const EXAMPLE: &str = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
 
     #[test]
-    fn the_inline_example_of_the_protocol_is_read() {
-        let payload = inline(&vector("i", EXAMPLE, 40, 6)).unwrap();
+    fn an_inline_vector_is_read_and_checked() {
+        let payload = inline(&vector("i", EXAMPLE, 44, 6)).unwrap();
         let RowDeletes::Positions(rows) = decode(&payload, 6, Some(30)).unwrap() else { panic!() };
         assert_eq!(rows.iter().collect::<Vec<_>>(), [3, 4, 7, 11, 18, 29]);
         assert!(decode(&payload, 5, None).is_err());

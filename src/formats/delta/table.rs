@@ -39,7 +39,7 @@ impl DeltaTable {
     }
 
     /// Rebuilds `version` (the newest if `None`) from the first start that works, together with the listing it was found in.
-    async fn state(&self, version: Option<i64>, tombstones: bool) -> Result<(State, Listing)> {
+    pub(super) async fn state(&self, version: Option<i64>, tombstones: bool) -> Result<(State, Listing)> {
         if let Some(hint) = self.hint().await?.filter(|hint| version.is_none_or(|version| *hint <= version)) {
             let listing = Listing::read(&self.store, &self.root, Some(hint)).await?;
             if let Some(wanted) = version.or_else(|| listing.latest())

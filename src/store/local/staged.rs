@@ -59,11 +59,16 @@ impl Staged {
             // Found out now rather than after everything has been written.
             return Err(failure(ErrorKind::InvalidFilename.into(), place));
         }
+        let mut made_parents = false;
         loop {
             let staging = place.with_file_name(staging_name(name));
             match OpenOptions::new().read(true).write(true).create_new(true).open(&staging) {
                 Ok(file) => return Ok(Self { file, staging, place: place.to_path_buf(), size: 0, placed: false }),
-                Err(error) if error.kind() == ErrorKind::NotFound => make_parents(place)?,
+                // Once only: there are folders that exist and take no files, and say so with this very error.
+                Err(error) if error.kind() == ErrorKind::NotFound && !made_parents => {
+                    make_parents(place)?;
+                    made_parents = true;
+                }
                 // A process with our number left it behind.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failure(error, place)),
@@ -172,9 +177,12 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes the names in `folder` durable.
+/// Makes the names in `folder` durable. Whatever prevents it is an outcome unknown, never a refusal: the change has been made.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    sync(folder).map_err(|e| failure(e, folder))
+    sync(folder).map_err(|error| {
+        let why = format!("the change was made but {} could not be synced: {error}", folder.display());
+        Error::Generic { store: "LocalDisk", source: why.into() }
+    })
 }
 
 /// Makes the name of `place` durable.

@@ -261,6 +261,13 @@ fn a_full_disk_says_so() {
 }
 
 #[tokio::test]
+async fn a_folder_that_takes_no_files_ends_in_an_error_not_in_a_loop() {
+    let target = Location::parse("/proc/otf-probe/x").unwrap();
+    assert!(store().put(&target, "x".into()).await.is_err());
+    assert!(store().put(&target.parent().unwrap(), "x".into()).await.is_err());
+}
+
+#[tokio::test]
 async fn copies_and_moves_replace_or_refuse_as_asked() {
     let folder = TempDir::new().unwrap();
     let [a, b, c] = ["a", "b", "new/c"].map(|name| key(&folder, name));

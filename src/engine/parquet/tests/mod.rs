@@ -1,5 +1,6 @@
 //! Rewrites of small files, compared by content.
 
+mod copy;
 mod encode;
 mod inputs;
 mod types;
