@@ -4,5 +4,6 @@
 
 mod architecture;
 mod cli;
+mod golden;
 mod land;
 mod support;
