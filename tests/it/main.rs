@@ -4,5 +4,6 @@
 
 mod architecture;
 mod cli;
+mod documents;
 mod land;
 mod support;
