@@ -34,14 +34,14 @@ impl Names {
 
     /// The place of the next manifest.
     pub(crate) fn manifest(&mut self) -> Location {
-        let name = format!("{}-{}-{}-m{}.avro", self.operation, self.part, self.attempt, self.next);
+        let name = format!("{}-p{}-{}-m{}.avro", self.operation, self.part, self.attempt, self.next);
         self.next += 1;
         self.folder.child(&name)
     }
 
     /// The place of the manifest list of `snapshot`.
     pub(crate) fn list(&self, snapshot: i64) -> Location {
-        self.folder.child(&format!("snap-{snapshot}-{}-{}.avro", self.attempt, self.operation))
+        self.folder.child(&format!("snap-{snapshot}-{}-{}-p{}.avro", self.attempt, self.operation, self.part))
     }
 
     /// A positive id for the snapshot; `taken` says which are in use.
