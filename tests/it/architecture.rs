@@ -204,6 +204,27 @@ fn modules_use_only_what_the_rules_allow() {
     none(&sources().iter().flat_map(forbidden_uses).collect::<Vec<_>>());
 }
 
+/// The words in backticks of `text`.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_document_holds_the_same_rules() {
+    let document = fs::read_to_string(root("docs/architecture.md")).unwrap();
+    let rows = document.lines().skip_while(|line| *line != "| module | may use |");
+    let rows: Vec<(Vec<&str>, &str)> = rows
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split('|').nth(1).map(quoted).zip(line.split('|').nth(2)))
+        .collect();
+    for (module, allowed) in RULES.iter().filter(|(module, allowed)| *allowed != ANYTHING && *module != "cli") {
+        let row = rows.iter().find(|(modules, _)| modules.contains(module));
+        let (_, told) = row.unwrap_or_else(|| panic!("docs/architecture.md does not say what {module} may use"));
+        let told = told.split(';').next().unwrap_or_default();
+        assert_eq!(quoted(told), *allowed, "{module}");
+    }
+}
+
 #[test]
 fn planners_are_pure() {
     none(&sources().iter().flat_map(impurities).collect::<Vec<_>>());
