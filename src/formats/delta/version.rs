@@ -186,4 +186,8 @@ impl TableVersion for DeltaVersion {
         // A commit is one file with a name of the protocol's: nothing can be left behind in the log.
         Vec::new()
     }
+
+    fn data_folders(&self) -> Vec<Location> {
+        vec![self.snapshot.location.clone()]
+    }
 }
