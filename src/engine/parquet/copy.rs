@@ -201,7 +201,7 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
         let start = u64::try_from(offset?).ok()?;
         Some(start..start.checked_add(u64::try_from(length?).ok()?)?)
     };
-    let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let indexes = chunks
         .flat_map(|c| [place(c.column_index_offset(), c.column_index_length()), place(c.offset_index_offset(), c.offset_index_length())]);
     let indexes: Vec<_> = indexes.flatten().collect();
