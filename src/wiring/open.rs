@@ -81,8 +81,7 @@ async fn follow(reference: Reference, layout: Option<Layout>, catalogs: &BTreeMa
             if layout.is_some_and(|layout| layout != Layout::Iceberg) {
                 return Err(Error::usage("a metadata file is an Iceberg table").about("file", file));
             }
-            store.head(&file).await?;
-            Ok(super::parts::exact(store, &file))
+            super::parts::exact(store, file).await
         }
         Reference::Name { catalog, namespace, table } => {
             let settings = catalogs.get(&catalog).ok_or_else(|| Error::not_found("no such catalog").about("catalog", &catalog))?;

@@ -1,17 +1,14 @@
 //! The formats, catalogs and the engine of this build, by name.
 
-use std::sync::Arc;
-
 use tokio::runtime::Handle;
 
 use super::open::Opened;
-use crate::catalog::{ExactPointer, PathPointer};
+use crate::catalog::{self, SqlCatalog, TableName};
 use crate::config::Catalog;
 use crate::engine::Rewriter;
 use crate::engine::parquet::{ParquetRewriter, Settings};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::delta::DeltaTable;
-use crate::formats::iceberg::IcebergTable;
 use crate::location::Location;
 use crate::store::Store;
 use crate::units::Bytes;
@@ -33,22 +30,26 @@ pub fn delta(store: &Store, root: Location) -> Opened {
 
 /// The Iceberg table at `root`, without a catalog.
 pub fn iceberg(store: &Store, root: Location) -> Opened {
-    let pointer = PathPointer::new(store.clone(), root.clone());
-    Opened { table: Box::new(IcebergTable::new(store.clone(), root, Arc::new(pointer))), read_only: false }
+    Opened { table: Box::new(catalog::path_table(store, root)), read_only: false }
 }
 
-/// The Iceberg state that the metadata file `file` holds; files of metadata lie in a folder of the table's root.
-pub fn exact(store: &Store, file: &Location) -> Opened {
-    let root = file.parent().and_then(|folder| folder.parent()).unwrap_or_else(|| file.clone());
-    let pointer = ExactPointer::new(file.clone());
-    Opened { table: Box::new(IcebergTable::new(store.clone(), root, Arc::new(pointer))), read_only: true }
-}
-
-/// A table of a SQL catalog.
+/// The Iceberg state that the metadata file `file` holds.
 ///
 /// # Errors
 ///
-/// `NotFound` if the catalog has no such table; `Unavailable` if its database does not answer.
-pub async fn in_sql_catalog(_store: &Store, _name: &str, _catalog: &Catalog, _namespace: &[String], _table: &str) -> Result<Opened> {
-    Err(Error::unsupported("SQL catalogs are not in this build"))
+/// `NotFound` if there is no such file; `Corrupt` for damaged metadata.
+pub async fn exact(store: &Store, file: Location) -> Result<Opened> {
+    Ok(Opened { table: Box::new(catalog::exact_table(store, file).await?), read_only: true })
+}
+
+/// The table `namespace.table` of the SQL catalog that `settings` describe under the name `name`.
+///
+/// # Errors
+///
+/// `NotFound` if the catalog has no such table; `Unavailable` if its database does not answer; `Usage` for a database of another kind.
+pub async fn in_sql_catalog(store: &Store, name: &str, settings: &Catalog, namespace: &[String], table: &str) -> Result<Opened> {
+    let uri = settings.uri.as_deref().unwrap_or_default();
+    let catalog = SqlCatalog::open(uri, settings.name.as_deref().unwrap_or(name)).await?;
+    let table = TableName { namespace: namespace.join("."), name: table.to_string() };
+    Ok(Opened { table: Box::new(catalog::sql_table(store, &catalog, &table).await?), read_only: false })
 }
