@@ -143,9 +143,8 @@ impl Config {
     /// `Usage` naming the line, or the variable, and what is wrong with it.
     pub fn read(text: Option<&str>, env: &BTreeMap<String, String>) -> Result<Self> {
         let text = text.unwrap_or_default();
-        let config: Self = toml::from_str(text).map_err(|error| invalid(&error, text))?;
+        let mut config: Self = toml::from_str(text).map_err(|error| invalid(&error, text))?;
         let mut table: toml::Table = toml::from_str(text).map_err(|error| invalid(&error, text))?;
-        let mut config = config;
         for (variable, value) in env {
             let Some(path) = key_of(variable) else { continue };
             lay(&mut table, &path, value)
@@ -207,9 +206,8 @@ fn key_of(variable: &str) -> Option<Vec<String>> {
     const SINGLE: [&str; 7] = ["OUTPUT", "COLOR", "LOG", "ENGINE", "MEMORY", "THREADS", "TEMP_DIR"];
     let name = variable.strip_prefix("OTF_")?;
     let dashed = |part: &str| part.to_ascii_lowercase().replace('_', "-");
-    let (section, rest) = match name.split_once("__") {
-        Some((section, rest)) => (section, rest),
-        None => return SINGLE.contains(&name).then(|| vec![dashed(name)]),
+    let Some((section, rest)) = name.split_once("__") else {
+        return SINGLE.contains(&name).then(|| vec![dashed(name)]);
     };
     match (section, rest.split_once("__")) {
         ("COMPACT", None) => Some(vec!["compact".into(), dashed(rest)]),

@@ -86,8 +86,13 @@ impl PathPointer {
         let (number, layout) =
             numbered(base.name()).ok_or_else(|| Error::bug("metadata with a name that has no number").about("file", base))?;
         let next = number.checked_add(1).ok_or_else(|| Error::corrupt("metadata file numbers are used up"))?;
-        if self.files().await?.iter().any(|(n, _)| *n > number) {
+        let files = self.files().await?;
+        if files.iter().any(|(n, _)| *n == next) {
             return Ok(Swap::Taken);
+        }
+        if files.iter().any(|(n, _)| *n > next) {
+            let error = Error::refused("newer metadata files follow after a gap: which one is current is not certain").about("file", base);
+            return Err(error.hint("correct version-hint.text, or remove the metadata files that are not part of the table"));
         }
         let packed = if new.gzip { ".gz" } else { "" };
         let name = match layout {

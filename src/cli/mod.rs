@@ -111,7 +111,8 @@ fn unread(error: &clap::Error, ui: &Ui) -> Result<u8> {
     let text = error.render();
     match error.kind() {
         DisplayHelp | DisplayVersion => ui.text(&text.to_string()).map(|()| 0),
-        DisplayHelpOnMissingArgumentOrSubcommand if !ui.is_json() => {
+        DisplayHelpOnMissingArgumentOrSubcommand if ui.is_json() => Err(Error::usage("no verb was named")),
+        DisplayHelpOnMissingArgumentOrSubcommand => {
             ui.remark(&text.to_string());
             Ok(Kind::Usage.exit_status())
         }
@@ -132,8 +133,7 @@ fn usage_error(text: &str) -> Error {
         }
     }
     tips.push("see `otf help`".to_string());
-    let message = if message.is_empty() { "no verb was named".to_string() } else { message.join(" ") };
-    Error::usage(message).hint(tips.join("; "))
+    Error::usage(message.join(" ")).hint(tips.join("; "))
 }
 
 /// The output asked for, found before the arguments have been understood: errors about them must come in that form too.

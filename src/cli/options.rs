@@ -68,7 +68,7 @@ pub struct TableArgs {
     #[arg(value_name = "TABLE")]
     pub table: String,
     /// The format to read where several lie over the same files
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "delta|iceberg")]
     pub table_format: Option<Layout>,
 }
 

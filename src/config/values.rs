@@ -76,7 +76,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
         let bytes = self.0.0;
-        match units.into_iter().find(|(_, size)| bytes > 0 && bytes % size == 0) {
+        match units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size)) {
             Some((unit, size)) => write!(f, "{}{unit}", bytes / size),
             None => write!(f, "{bytes}"),
         }

@@ -45,6 +45,10 @@ pub fn exact(store: &Store, file: &Location) -> Opened {
 }
 
 /// A table of a SQL catalog.
+///
+/// # Errors
+///
+/// `NotFound` if the catalog has no such table; `Unavailable` if its database does not answer.
 pub async fn in_sql_catalog(_store: &Store, _name: &str, _catalog: &Catalog, _namespace: &[String], _table: &str) -> Result<Opened> {
     Err(Error::unsupported("SQL catalogs are not in this build"))
 }

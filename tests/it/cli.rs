@@ -118,3 +118,79 @@ fn the_demo_does_not_touch_a_folder_that_holds_something() {
     assert_eq!((status(&json), &document(&json)["error"]["kind"]), (4, &Value::from("refused")));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+/// The help of every verb, as Markdown.
+fn reference(folder: &Path) -> String {
+    let mut text = String::new();
+    for words in [
+        &["--help"][..],
+        &["compact", "--help"],
+        &["inspect", "--help"],
+        &["demo", "--help"],
+        &["config", "--help"],
+        &["completions", "--help"],
+    ] {
+        let help = String::from_utf8(otf(folder, words).stdout).unwrap();
+        // Options that every verb takes are shown once.
+        let (own, _) = if words.len() == 1 { (help.as_str(), "") } else { help.split_once("\nGlobal options:").unwrap_or((&help, "")) };
+        let lines: Vec<&str> = own.trim_end().lines().map(str::trim_end).collect();
+        let title = if words.len() == 1 { "otf".to_string() } else { format!("otf {}", words[0]) };
+        text.push_str(&format!("\n### {title}\n\n```text\n{}\n```\n", lines.join("\n")));
+    }
+    text
+}
+
+#[test]
+fn the_reference_in_the_documentation_is_the_tools_own_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let (head, tail) = written.split_once("<!-- help -->\n").unwrap();
+    let fresh = reference(folder.path());
+    if std::env::var_os("OTF_BLESS").is_some() {
+        std::fs::write(&file, format!("{head}<!-- help -->\n{fresh}")).unwrap();
+    } else {
+        assert_eq!(tail, fresh, "docs/cli.md is stale: OTF_BLESS=1 cargo test --test it reference");
+    }
+}
+
+/// `words` on the tables that the demo made, as a document.
+fn done(folder: &Path, expected: i32, words: &[&str]) -> Value {
+    let output = otf(folder, &[words, &["--output", "json"]].concat());
+    assert_eq!(status(&output), expected, "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+    document(&output)
+}
+
+#[test]
+fn the_demo_compacts_both_tables_and_a_second_run_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = done(folder, 0, &["demo", "shop"]);
+    for (table, format, files, rows) in [(0, "iceberg", 301, 600_572), (1, "delta", 300, 150_000)] {
+        let table = &demo["tables"][table];
+        assert_eq!((&table["format"], &table["outcome"]), (&Value::from(format), &Value::from("landed")));
+        assert_eq!((&table["before"]["files"], &table["before"]["rows"]), (&Value::from(files), &Value::from(rows)));
+        assert_eq!((&table["after"]["files"], &table["after"]["rows"]), (&Value::from(1), &Value::from(rows)));
+    }
+    let warehouse = folder.to_str().unwrap();
+    std::fs::write(folder.join("otf.toml"), format!("[catalog.lake]\ntype = \"path\"\nwarehouse = \"{warehouse}\"\n")).unwrap();
+    for table in ["lake.shop.lineitem", "shop/orders"] {
+        let again = done(folder, 0, &["compact", table, "--yes"]);
+        assert_eq!((&again["outcome"], &again["versions"]), (&Value::from("nothing-to-do"), &Value::Array(Vec::new())));
+        assert_eq!(done(folder, 0, &["inspect", table])["health"]["score"], 100);
+    }
+    let rewrite = ["compact", "shop/orders", "--rewrite-all", "--where", "o_orderdate < DATE '1970-01-01'"];
+    assert_eq!(done(folder, 0, &rewrite)["plan"]["left"][0]["why"], "filtered-out");
+    let unknown = done(folder, 2, &["compact", "shop/orders", "--where", "nobody = 1"]);
+    assert_eq!(unknown["error"]["kind"], "usage");
+    let plan = done(folder, 0, &["compact", "shop/orders", "--rewrite-all", "--yes", "--dry-run"]);
+    assert_eq!(
+        (&plan["outcome"], plan.get("after"), &plan["plan"]["groups"][0]["files"]),
+        (&Value::from("planned"), None, &Value::from(1))
+    );
+    // The state before the compaction can still be read, and never be written.
+    let state = "shop/lineitem/metadata/v1.metadata.json";
+    assert_eq!(done(folder, 0, &["inspect", state])["totals"]["files"], 301);
+    assert_eq!(done(folder, 0, &["compact", state])["plan"]["groups"][0]["files"], 301);
+    assert_eq!(done(folder, 4, &["compact", state, "--yes"])["error"]["kind"], "refused");
+}

@@ -5,5 +5,6 @@
 mod architecture;
 mod cli;
 mod documents;
+mod golden;
 mod land;
 mod support;

@@ -1,13 +1,14 @@
 //! Replacing files: a new snapshot with the same rows in other files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
 
 use super::document::{self, NewSnapshot};
-use super::manifest::{Entry, FileContent, ManifestReader, Status};
-use super::manifest_list::{self, Content, ListHeader, ManifestFile};
+use super::manifest::{self, FileContent, ManifestReader, Status};
+use super::manifest_list::{self, Content, FieldSummary, ListHeader, ManifestFile};
 use super::manifest_write::{Commit, ManifestWriter};
 use super::metadata::{Metadata, SnapshotView};
 use super::names::Names;
@@ -22,6 +23,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{Change, DataFile, OperationId, Version};
+use crate::store::Put;
 use crate::units::Timestamp;
 
 /// Manifests of new files are closed at about this size (`commit.manifest.target-size-bytes`).
@@ -121,9 +123,27 @@ impl<'a> Replace<'a> {
         Ok(Self { scan: &version.scan, metadata, change, parent, parent_id, commit, names, tally: Tally::default(), written: Vec::new() })
     }
 
-    async fn put(&mut self, place: Location, bytes: Buffer) -> Result<()> {
-        self.written.push(place.clone());
-        self.scan.store.put(&place, bytes).await
+    /// Writes a manifest under a name that nothing has yet. Files of other attempts are neither replaced nor counted as written by this one:
+    /// an earlier attempt may have landed, or may yet.
+    async fn put_manifest(&mut self, bytes: Buffer) -> Result<String> {
+        loop {
+            let place = self.names.manifest();
+            if self.scan.store.put_if_absent(&place, bytes.clone()).await? == Put::Created {
+                self.written.push(place.clone());
+                return Ok(self.metadata.spell(&place));
+            }
+        }
+    }
+
+    /// Writes the manifest list, as [`Self::put_manifest`].
+    async fn put_list(&mut self, bytes: Buffer) -> Result<String> {
+        loop {
+            let place = self.names.list(self.commit.snapshot);
+            if self.scan.store.put_if_absent(&place, bytes.clone()).await? == Put::Created {
+                self.written.push(place.clone());
+                return Ok(self.metadata.spell(&place));
+            }
+        }
     }
 
     async fn prepare(&mut self, now: Timestamp) -> Result<NewMetadata> {
@@ -145,8 +165,8 @@ impl<'a> Replace<'a> {
             sequence,
             first_row_id: rows.map(|(first, _)| first),
         };
-        let place = self.names.list(self.commit.snapshot);
-        let bytes = manifest_list::write(&after, header, &self.commit.codec, super::names::digest(&[place.name()]))?;
+        let sync = super::names::digest(&[&self.commit.snapshot.to_string()]);
+        let bytes = manifest_list::write(&after, header, &self.commit.codec, sync)?;
         let summary = summary::summary(&self.tally, self.parent, &after, &self.change.operation, self.change.part);
         let snapshot = NewSnapshot {
             id: self.commit.snapshot,
@@ -154,7 +174,7 @@ impl<'a> Replace<'a> {
             sequence,
             time: now.0.max(self.metadata.number("last-updated-ms").unwrap_or(now.0)),
             summary,
-            manifest_list: self.metadata.spell(&place),
+            manifest_list: self.put_list(bytes).await?,
             rows,
         };
         let doc = document::next(self.metadata, &snapshot)?;
@@ -166,7 +186,6 @@ impl<'a> Replace<'a> {
             folder: self.metadata.metadata_folder()?,
             operation: self.change.operation.0.clone(),
         };
-        self.put(place, bytes).await?;
         Ok(new)
     }
 
@@ -218,12 +237,11 @@ impl<'a> Replace<'a> {
 
     /// Writes `manifest` again with the entries at the places `gone` as deleted.
     async fn rewrite(&mut self, manifest: &ManifestFile, gone: &HashSet<usize>) -> Result<ManifestFile> {
-        let place = self.names.manifest();
         let reader: ManifestReader = self.scan.open(manifest).await?;
         let spec = Arc::clone(self.metadata.spec(reader.spec_id)?);
         let understood = spec.understood().is_ok();
         let columns = reader.columns.clone();
-        let mut writer = ManifestWriter::for_rewritten(&self.commit, &spec, &reader, manifest.content, place.name())?;
+        let mut writer = ManifestWriter::for_rewritten(&self.commit, &spec, &reader, manifest.content)?;
         let mut interner = Interner::default();
         for (at, entry) in reader.enumerate() {
             let entry = entry?;
@@ -234,9 +252,7 @@ impl<'a> Replace<'a> {
             writer.take_over(entry, &columns, gone.contains(&at), partition.as_deref())?;
         }
         let summaries = (!understood).then_some(&manifest.partitions);
-        let (bytes, file) = writer.finish(&self.metadata.spell(&place), summaries)?;
-        self.put(place, bytes).await?;
-        Ok(file)
+        self.close(writer, summaries).await
     }
 
     /// A manifest that stays as it is, with everything the new list must say of it.
@@ -251,7 +267,7 @@ impl<'a> Replace<'a> {
         let mut out = ManifestFile { spec_id: Some(reader.spec_id), length: signed(size)?, ..manifest.clone() };
         let (mut files, mut rows) = ([0i64; 3], [0i64; 3]);
         for entry in reader {
-            let entry: Entry = entry?;
+            let entry = entry?;
             let at = match entry.status {
                 Status::Added => 0,
                 Status::Existing => 1,
@@ -272,18 +288,16 @@ impl<'a> Replace<'a> {
     /// Writes manifests of the new files, at least one per spec.
     async fn add(&mut self, sequences: &[i64]) -> Result<Vec<ManifestFile>> {
         let modes = Modes::of(&self.metadata.schema, &self.metadata.properties);
-        let mut open: BTreeMap<i32, (Location, ManifestWriter)> = BTreeMap::new();
+        let mut open: BTreeMap<i32, ManifestWriter> = BTreeMap::new();
         let mut out = Vec::new();
         let change = self.change;
         for (group, sequence) in change.groups.iter().zip(sequences) {
             for file in &group.adds {
                 let spec = self.metadata.spec(file.partition.spec_id)?;
-                if !open.contains_key(&spec.id) {
-                    let place = self.names.manifest();
-                    let writer = ManifestWriter::for_added(&self.commit, spec, &self.metadata.schema_json, place.name())?;
-                    open.insert(spec.id, (place, writer));
-                }
-                let Some((_, writer)) = open.get_mut(&spec.id) else { continue };
+                let writer = match open.entry(spec.id) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(ManifestWriter::for_added(&self.commit, spec, &self.metadata.schema_json)?),
+                };
                 writer.add(file, &self.metadata.spell(&file.location), &modes, *sequence)?;
                 self.tally.added_files += 1;
                 self.tally.added_rows += file.rows;
@@ -291,20 +305,19 @@ impl<'a> Replace<'a> {
                 if writer.written() >= MANIFEST_SIZE
                     && let Some(full) = open.remove(&spec.id)
                 {
-                    out.push(self.close(full).await?);
+                    out.push(self.close(full, None).await?);
                 }
             }
         }
         for full in open.into_values() {
-            out.push(self.close(full).await?);
+            out.push(self.close(full, None).await?);
         }
         Ok(out)
     }
 
-    async fn close(&mut self, (place, writer): (Location, ManifestWriter)) -> Result<ManifestFile> {
-        let (bytes, file) = writer.finish(&self.metadata.spell(&place), None)?;
-        self.put(place, bytes).await?;
-        Ok(file)
+    async fn close(&mut self, writer: ManifestWriter, summaries: Option<&Option<Vec<FieldSummary>>>) -> Result<ManifestFile> {
+        let (bytes, file) = writer.finish(summaries)?;
+        Ok(ManifestFile { path: self.put_manifest(bytes).await?, ..file })
     }
 
     /// Writes the delete manifests again that hold deletes of removed files alone (or, if asked, of no live file). Returns all delete manifests.
@@ -335,7 +348,7 @@ impl<'a> Replace<'a> {
         Ok(out)
     }
 
-    fn tally_delete(&mut self, entry: &Entry) {
+    fn tally_delete(&mut self, entry: &manifest::Entry) {
         let vector = (entry.format == "puffin").then_some(entry.blob).flatten();
         self.tally.removed_vectors += u64::from(vector.is_some());
         self.tally.removed_position_files += u64::from(vector.is_none());

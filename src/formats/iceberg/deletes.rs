@@ -28,8 +28,6 @@ pub(crate) struct DeleteFile {
     pub(crate) location: Location,
     /// Its format's name.
     pub(crate) format: String,
-    /// Its bytes.
-    pub(crate) size: u64,
     /// Deletes in it.
     pub(crate) records: u64,
     /// Its data sequence number.
@@ -102,7 +100,6 @@ impl DeleteFile {
             reference: DeleteRef { kind, key: key(entry), rows },
             location: metadata.place(&entry.path)?,
             format: entry.format.clone(),
-            size: entry.size,
             records: entry.records,
             sequence: entry.sequence,
             target,
@@ -196,7 +193,6 @@ mod tests {
             reference: DeleteRef { kind, key: key.into(), rows: None },
             location: Location::parse("/t/d").unwrap(),
             format: "parquet".into(),
-            size: 1,
             records: 1,
             sequence,
             target: None,

@@ -14,7 +14,6 @@ use super::spec::Spec;
 use super::stats::Modes;
 use super::values;
 use crate::error::{Error, Result};
-use crate::location::Location;
 use crate::model::{NewFile, Partition, Value};
 
 /// What is the same for every manifest of a commit.
@@ -66,7 +65,7 @@ impl ManifestWriter {
     /// # Errors
     ///
     /// `Unsupported` if the spec's values cannot be written.
-    pub(crate) fn for_added(commit: &Commit, spec: &Arc<Spec>, table_schema: &Json, sync: &str) -> Result<Self> {
+    pub(crate) fn for_added(commit: &Commit, spec: &Arc<Spec>, table_schema: &Json) -> Result<Self> {
         spec.understood()?;
         let schema_id = table_schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0);
         let text = |key: &str, value: String| (key.to_string(), value.into_bytes());
@@ -80,7 +79,7 @@ impl ManifestWriter {
         if commit.version > 1 {
             header.push(text("content", "data".to_string()));
         }
-        Self::start(commit, spec, Content::Data, &schema::entries(spec, commit.version), &header, sync)
+        Self::start(commit, spec, Content::Data, &schema::entries(spec, commit.version), &header)
     }
 
     /// A manifest that takes the entries of `old` over. Fields that the table's format version needs and the old manifest has not are added.
@@ -88,7 +87,7 @@ impl ManifestWriter {
     /// # Errors
     ///
     /// `Corrupt` if the old manifest's schema is no manifest's.
-    pub(crate) fn for_rewritten(commit: &Commit, spec: &Arc<Spec>, old: &ManifestReader, content: Content, sync: &str) -> Result<Self> {
+    pub(crate) fn for_rewritten(commit: &Commit, spec: &Arc<Spec>, old: &ManifestReader, content: Content) -> Result<Self> {
         let mut header: Vec<(String, Vec<u8>)> = old.header().to_vec();
         let content_name = if content == Content::Data { "data" } else { "deletes" };
         let mut set = |key: &str, value: String| match header.iter_mut().find(|(name, _)| name == key) {
@@ -101,11 +100,11 @@ impl ManifestWriter {
             set("content", content_name.to_string());
         }
         let schema = widened(old, commit.version)?;
-        Self::start(commit, spec, content, &schema, &header, sync)
+        Self::start(commit, spec, content, &schema, &header)
     }
 
-    fn start(commit: &Commit, spec: &Arc<Spec>, content: Content, schema: &Json, header: &[(String, Vec<u8>)], sync: &str) -> Result<Self> {
-        let writer = Writer::new(schema, &commit.codec, header, names::digest(&[sync]))?;
+    fn start(commit: &Commit, spec: &Arc<Spec>, content: Content, schema: &Json, header: &[(String, Vec<u8>)]) -> Result<Self> {
+        let writer = Writer::new(schema, &commit.codec, header, names::digest(&[&commit.snapshot.to_string(), &spec.id.to_string()]))?;
         let summary = vec![Summary::default(); spec.fields.len()];
         Ok(Self {
             commit: commit.clone(),
@@ -237,16 +236,16 @@ impl ManifestWriter {
         Ok(())
     }
 
-    /// The finished manifest and what a manifest list says of it. `summaries` replace the own ones where partitions were not understood.
+    /// The finished manifest and what a manifest list says of it, save where it lies. `summaries` replace the own ones where partitions were not understood.
     ///
     /// # Errors
     ///
     /// `Bug` if it cannot be packed.
-    pub(crate) fn finish(self, path: &str, summaries: Option<&Option<Vec<FieldSummary>>>) -> Result<(Buffer, ManifestFile)> {
+    pub(crate) fn finish(self, summaries: Option<&Option<Vec<FieldSummary>>>) -> Result<(Buffer, ManifestFile)> {
         let bytes = self.writer.finish()?;
         let own = || Some(self.summary.iter().map(Summary::finish).collect());
         let file = ManifestFile {
-            path: path.to_string(),
+            path: String::new(),
             length: signed(bytes.len() as u64)?,
             spec_id: Some(self.spec.id),
             content: self.content,

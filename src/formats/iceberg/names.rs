@@ -39,9 +39,11 @@ impl Names {
         self.folder.child(&name)
     }
 
-    /// The place of the manifest list of `snapshot`.
-    pub(crate) fn list(&self, snapshot: i64) -> Location {
-        self.folder.child(&format!("snap-{snapshot}-{}-{}-p{}.avro", self.attempt, self.operation, self.part))
+    /// The next place for the manifest list of `snapshot`.
+    pub(crate) fn list(&mut self, snapshot: i64) -> Location {
+        let name = format!("snap-{snapshot}-{}-{}-{}-p{}.avro", self.attempt, self.next, self.operation, self.part);
+        self.next += 1;
+        self.folder.child(&name)
     }
 
     /// A positive id for the snapshot; `taken` says which are in use.
@@ -61,7 +63,7 @@ mod tests {
 
     #[test]
     fn ids_depend_on_operation_part_and_base_and_avoid_those_in_use() {
-        let place = |text| Location::parse(text).unwrap();
+        let place = |text: &str| Location::parse(text).unwrap();
         let id = |operation: &str, part, base: &str, taken: Option<i64>| {
             let operation = OperationId(operation.into());
             let names = Names { folder: place("/t"), operation, part, attempt: String::new(), next: 0 };

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::avro::Datum;
 use super::{text, values};
 use crate::error::{Error, Result};
-use crate::model::{Field, Partition, PartitionField, Primitive, Type, Value};
+use crate::model::{Field, Partition, PartitionField, Primitive, Type};
 
 /// How a partition value is made from a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +226,7 @@ impl Interner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Value;
 
     fn columns() -> BTreeMap<i32, Field> {
         let column = |id: i32, ty| Field {

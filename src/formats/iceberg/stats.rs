@@ -17,9 +17,7 @@ pub(crate) fn read(entry: &Entry, columns: &Columns, schema: &Schema) -> FileSta
             }
         }
     }
-    let bounds: [(&str, fn(&mut ColumnStats, Value)); 2] =
-        [("lower_bounds", |column, value| column.lower = Some(value)), ("upper_bounds", |column, value| column.upper = Some(value))];
-    for (name, put) in bounds {
+    for (name, put) in BOUNDS {
         for (id, value) in columns.pairs(entry, name) {
             let Some(Type::Primitive(ty)) = schema.field_by_id(id).map(|field| &field.ty) else { continue };
             // A NaN bound is a fault of old writers and says nothing.
@@ -32,6 +30,10 @@ pub(crate) fn read(entry: &Entry, columns: &Columns, schema: &Schema) -> FileSta
 }
 
 type PutCount = fn(&mut ColumnStats, u64);
+type PutBound = fn(&mut ColumnStats, Value);
+
+const BOUNDS: [(&str, PutBound); 2] =
+    [("lower_bounds", |column, value| column.lower = Some(value)), ("upper_bounds", |column, value| column.upper = Some(value))];
 
 const COUNTS: [(&str, PutCount); 4] = [
     ("value_counts", |column, count| column.value_count = Some(count)),

@@ -119,21 +119,29 @@ fn parse_default(json: &Json, ty: Primitive) -> Option<Value> {
         Primitive::Long => Value::Long(json.as_i64()?),
         Primitive::Float => Value::Float(json.to_string().parse().ok()?),
         Primitive::Double => Value::Double(json.as_f64()?),
-        Primitive::Decimal(_, scale) => Value::Decimal(unscaled(json.as_str()?, scale)?, scale),
-        Primitive::Date => Value::Int(i32::try_from(days(json.as_str()?.parse().ok()?)).ok()?),
+        other => parse_text(json.as_str()?, other)?,
+    })
+}
+
+fn parse_text(text: &str, ty: Primitive) -> Option<Value> {
+    let local = || text.parse::<NaiveDateTime>().ok().map(|time| time.and_utc());
+    let zoned = || DateTime::parse_from_rfc3339(text).ok();
+    Some(match ty {
+        Primitive::Decimal(_, scale) => Value::Decimal(unscaled(text, scale)?, scale),
+        Primitive::Date => Value::Int(i32::try_from(days(text.parse().ok()?)).ok()?),
         Primitive::Time => {
-            let time: NaiveTime = json.as_str()?.parse().ok()?;
+            let time: NaiveTime = text.parse().ok()?;
             Value::Long(i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1_000))
         }
-        Primitive::Timestamp => Value::Long(json.as_str()?.parse::<NaiveDateTime>().ok()?.and_utc().timestamp_micros()),
-        Primitive::TimestampTz => Value::Long(DateTime::parse_from_rfc3339(json.as_str()?).ok()?.timestamp_micros()),
-        Primitive::TimestampNs => Value::Long(json.as_str()?.parse::<NaiveDateTime>().ok()?.and_utc().timestamp_nanos_opt()?),
-        Primitive::TimestampTzNs => Value::Long(DateTime::parse_from_rfc3339(json.as_str()?).ok()?.timestamp_nanos_opt()?),
-        Primitive::String => Value::String(json.as_str()?.to_string()),
-        Primitive::Uuid => Value::Bytes(uuid::Uuid::parse_str(json.as_str()?).ok()?.as_bytes().to_vec()),
-        Primitive::Binary => Value::Bytes(hex(json.as_str()?)?),
-        Primitive::Fixed(size) => Value::Bytes(hex(json.as_str()?).filter(|bytes| bytes.len() as u64 == u64::from(size))?),
-        Primitive::Variant => return None,
+        Primitive::Timestamp => Value::Long(local()?.timestamp_micros()),
+        Primitive::TimestampTz => Value::Long(zoned()?.timestamp_micros()),
+        Primitive::TimestampNs => Value::Long(local()?.timestamp_nanos_opt()?),
+        Primitive::TimestampTzNs => Value::Long(zoned()?.timestamp_nanos_opt()?),
+        Primitive::String => Value::String(text.to_string()),
+        Primitive::Uuid => Value::Bytes(uuid::Uuid::parse_str(text).ok()?.as_bytes().to_vec()),
+        Primitive::Binary => Value::Bytes(hex(text)?),
+        Primitive::Fixed(size) => Value::Bytes(hex(text).filter(|bytes| bytes.len() as u64 == u64::from(size))?),
+        _ => return None,
     })
 }
 

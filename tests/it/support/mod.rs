@@ -1,5 +1,8 @@
 //! What tests share: stores, clocks and watchers. No assertions in here.
 
+pub(crate) mod delta_table;
+pub(crate) mod golden;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};

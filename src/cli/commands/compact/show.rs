@@ -35,7 +35,7 @@ fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
     let bytes: Bytes = plan.groups.iter().map(|group| group.bytes).sum();
     if !plan.groups.is_empty() {
         let groups = plural(plan.groups.len() as u64, "group");
-        line(text, &format!("{} {} with {groups}, {bytes} in all", paint.bold("rewrite"), plural(files, "file")));
+        line(text, &format!("{} {} in {groups}, {bytes}", paint.bold("rewrite"), plural(files, "file")));
         let shown = plan.groups.iter().take(SHOWN).map(|group| {
             let partition = if group.partition.is_empty() { "(all)" } else { &group.partition };
             vec![partition.to_string(), why(group.why).to_string(), count(group.files), group.bytes.to_string()]

@@ -40,7 +40,8 @@ fn protocol() -> Value {
 }
 
 fn metadata(columns: &[Column], id: &str, now: Timestamp) -> Result<Value> {
-    let field = |column: &Column| Ok(json!({"name": column.name, "type": column.type_name(FormatName::Delta)?, "nullable": false, "metadata": {}}));
+    let field =
+        |column: &Column| Ok(json!({"name": column.name, "type": column.type_name(FormatName::Delta)?, "nullable": false, "metadata": {}}));
     let fields: Vec<Value> = columns.iter().map(field).collect::<Result<_>>()?;
     let schema = json!({"type": "struct", "fields": fields}).to_string();
     Ok(json!({"metaData": {

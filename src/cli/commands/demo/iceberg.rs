@@ -40,7 +40,9 @@ pub(super) async fn make(store: &Store, root: &Location, content: Content, id: &
 }
 
 fn schema(columns: &[Column]) -> Result<Value> {
-    let field = |column: &Column| Ok(json!({"id": column.id, "name": column.name, "required": true, "type": column.type_name(FormatName::Iceberg)?}));
+    let field = |column: &Column| {
+        Ok(json!({"id": column.id, "name": column.name, "required": true, "type": column.type_name(FormatName::Iceberg)?}))
+    };
     let fields: Vec<Value> = columns.iter().map(field).collect::<Result<_>>()?;
     Ok(json!({"type": "struct", "schema-id": 0, "fields": fields}))
 }

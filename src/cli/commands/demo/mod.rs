@@ -124,13 +124,15 @@ fn shown(document: &CompactDocument) -> String {
 
 fn advice(folder: &Path) -> String {
     let at = |name: &str| folder.join(name).display().to_string();
-    let (lineitem, orders) = (at("lineitem"), at("orders"));
-    format!(
-        "try next\n  \
-         otf inspect {lineitem}\n  \
-         otf inspect {orders} --output json\n  \
-         otf compact {orders} --yes                                    # there is nothing left to do\n  \
-         otf compact {lineitem} --rewrite-all --compression zstd:9       # shows the plan\n  \
-         otf compact {lineitem} --rewrite-all --compression zstd:9 --yes # carries it out\n"
-    )
+    let commands = [
+        (format!("otf inspect {}", at("lineitem")), ""),
+        (format!("otf inspect {} --output json", at("orders")), ""),
+        (format!("otf compact {} --yes", at("orders")), "there is nothing left to do"),
+        (format!("otf compact {} --rewrite-all --compression zstd:9", at("lineitem")), "shows the plan"),
+        (format!("otf compact {} --rewrite-all --compression zstd:9 --yes", at("lineitem")), "carries it out"),
+    ];
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    let line =
+        |(command, why): &(String, &str)| if why.is_empty() { format!("  {command}\n") } else { format!("  {command:<width$}  # {why}\n") };
+    format!("try next\n{}", commands.iter().map(line).collect::<String>())
 }

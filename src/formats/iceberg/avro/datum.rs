@@ -24,13 +24,13 @@ pub(crate) enum Datum {
     /// string
     Text(String),
     /// array
-    Array(Vec<Datum>),
+    Array(Vec<Self>),
     /// map, in the order of the file
-    Map(Vec<(String, Datum)>),
+    Map(Vec<(String, Self)>),
     /// fields in order
-    Record(Vec<Datum>),
+    Record(Vec<Self>),
     /// the branch and its value
-    Union(usize, Box<Datum>),
+    Union(usize, Box<Self>),
 }
 
 impl Datum {

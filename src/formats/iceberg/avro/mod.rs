@@ -253,7 +253,7 @@ mod tests {
         let place = Location::parse("/t/m.avro").unwrap();
         let header = whole.len() - 16 - 2 - 5;
         for end in (0..whole.len()).filter(|end| *end != header + 1) {
-            let read = Reader::open(&whole.slice(..end), &place).and_then(|reader| reader.collect::<Result<Vec<Datum>>>());
+            let read = Reader::open(&whole.slice(..end), &place).and_then(Iterator::collect::<Result<Vec<Datum>>>);
             match read {
                 Ok(records) => assert!(records.is_empty(), "cut at {end}"),
                 Err(error) => assert!(error.to_string().contains("m.avro"), "{error}"),

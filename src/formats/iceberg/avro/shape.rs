@@ -36,11 +36,11 @@ pub(crate) enum Shape {
     /// the index of a symbol
     Enum,
     /// blocks of items
-    Array(Arc<Shape>),
+    Array(Arc<Self>),
     /// blocks of string keys and values
-    Map(Arc<Shape>),
+    Map(Arc<Self>),
     /// a branch number and its value
-    Union(Arc<[Shape]>),
+    Union(Arc<[Self]>),
     /// fields in order
     Record(Arc<RecordShape>),
 }
