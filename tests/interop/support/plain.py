@@ -58,16 +58,16 @@ def iceberg_catalog(folder: Path, warehouse: str, properties: Optional[Mapping[s
     return catalog
 
 
-def write_iceberg(catalog, name: str, files: int, rows: int) -> range:  # type: ignore[no-untyped-def]
-    """Writes `files` commits of `rows` rows each by pyiceberg, partitioned by `p`; returns the ids."""
+def write_iceberg(catalog, name: str, files: int, rows: int, partitioned: bool = True) -> range:  # type: ignore[no-untyped-def]
+    """Writes `files` commits of `rows` rows each by pyiceberg; returns the ids."""
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import IdentityTransform
     from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 
     schema = Schema(NestedField(1, "id", LongType()), NestedField(2, "p", IntegerType()), NestedField(3, "v", StringType()))
-    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "p"))
-    table = catalog.create_table(f"db.{name}", schema, partition_spec=spec)
+    fields = [PartitionField(2, 1000, IdentityTransform(), "p")] if partitioned else []
+    table = catalog.create_table(f"db.{name}", schema, partition_spec=PartitionSpec(*fields))
     for n in range(files):
         table.append(rows_of(range(n * rows, (n + 1) * rows)))
     return range(files * rows)
