@@ -37,25 +37,40 @@ pub(super) struct Opened {
     pub(super) rows: u64,
 }
 
-impl Opened {
-    /// An input whose footer, `metadata`, was found sound before.
-    pub(super) fn again(source: Source, metadata: Arc<ParquetMetaData>) -> Self {
-        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
-        Self { source: Arc::new(source), metadata, rows }
-    }
-}
-
 /// Opens the input behind `source`, and keeps what was fetched for reading it.
 ///
 /// # Errors
 ///
 /// `Corrupt` if it is not what `file` says or its footer is damaged, `Unsupported` if it is encrypted, storage errors.
 pub(super) fn open(source: Source, file: &DataFile) -> Result<Opened> {
-    let start = tail_start(file.size.0, WHOLE_FILE);
-    let tail = fetch_tail(&source, start)?;
-    let opened = parse(source, file, &tail)?;
+    let (opened, start, tail) = at_real_size(source, file, WHOLE_FILE)?;
     opened.source.keep(start, tail);
     Ok(opened)
+}
+
+/// Reads the footer alone.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
+    Ok(at_real_size(source, file, TAIL)?.0)
+}
+
+/// Reads the footer by the size the table gives and, where that does not lead to one, by the size storage gives: some writers record another
+/// size than they wrote. Storage is asked only when something is wrong, as it costs a request. Returns what was fetched, and where from.
+fn at_real_size(source: Source, file: &DataFile, whole: u64) -> Result<(Opened, u64, Buffer)> {
+    let source = Arc::new(source);
+    let attempt = |source: &Arc<Source>| {
+        let start = tail_start(source.size(), whole);
+        let tail = fetch_tail(source, start)?;
+        Ok((parse(source, file, &tail)?, start, tail))
+    };
+    match attempt(&source) {
+        Ok(found) => Ok(found),
+        Err(error) if source.correct_size()? => attempt(&source).map_err(|e| e.about("table", file.size.0).because(error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where to begin fetching the end of a file of `size` bytes, which is fetched whole if it has no more than `whole`.
@@ -65,32 +80,22 @@ fn tail_start(size: u64, whole: u64) -> u64 {
 
 fn fetch_tail(source: &Source, start: u64) -> Result<Buffer> {
     if source.size() < FRAME {
-        return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "too short for a Parquet file")));
+        return Err(corrupt(source, "too short for a Parquet file"));
     }
-    source.fetch(start..source.size()).map_err(|error| wrong_size(source).unwrap_or(error))
+    source.fetch(start..source.size())
 }
 
-/// Reads the footer alone.
-///
-/// # Errors
-///
-/// As [`open`].
-pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
-    let tail = fetch_tail(&source, tail_start(file.size.0, TAIL))?;
-    parse(source, file, &tail)
-}
-
-fn parse(source: Source, file: &DataFile, tail: &Buffer) -> Result<Opened> {
-    let metadata = read(&source, tail)?;
-    let rows = check(&source, &metadata)?;
+fn parse(source: &Arc<Source>, file: &DataFile, tail: &Buffer) -> Result<Opened> {
+    let metadata = read(source, tail)?;
+    let rows = check(source, &metadata)?;
     if let Some(expected) = file.rows
         && expected != rows
     {
-        return Err(corrupt(&source, "the file holds another number of rows than the table says")
+        return Err(corrupt(source, "the file holds another number of rows than the table says")
             .about("table", expected)
             .about("footer", rows));
     }
-    Ok(Opened { source: Arc::new(source), metadata: Arc::new(metadata), rows })
+    Ok(Opened { source: Arc::clone(source), metadata: Arc::new(metadata), rows })
 }
 
 fn corrupt(source: &Source, message: &'static str) -> Error {
@@ -104,7 +109,7 @@ fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
     match magic {
         b"PAR1" => {}
         b"PARE" => return Err(Error::unsupported("the Parquet file is encrypted").about("file", source.location())),
-        _ => return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "not a Parquet file"))),
+        _ => return Err(corrupt(source, "not a Parquet file")),
     }
     let length = u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default()));
     if length > LARGEST_FOOTER || length > size - FRAME {
@@ -130,17 +135,6 @@ fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
 fn decode_without_sizes(footer: &[u8]) -> ParquetResult<ParquetMetaData> {
     let options = ParquetMetaDataOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
     ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
-}
-
-/// An error if storage holds another number of bytes than the table says. Asked only when something is wrong: it costs a request.
-fn wrong_size(source: &Source) -> Option<Error> {
-    match source.size_on_storage() {
-        Ok(size) if size == source.size() => None,
-        Ok(size) => {
-            Some(corrupt(source, "the file has another size than the table says").about("table", source.size()).about("storage", size))
-        }
-        Err(error) => Some(error),
-    }
 }
 
 /// Holds every number the readers rely on against the file; returns the rows.

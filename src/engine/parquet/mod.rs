@@ -180,7 +180,7 @@ impl Job {
             if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
                 return Ok(Err(obstacle));
             }
-            footers.push(opened.metadata);
+            footers.push(opened);
         }
         Ok(survey.finish(&task.output).ok_or("there are no files"))
     }
@@ -203,11 +203,10 @@ impl Job {
     }
 
     /// Opens an input, whose footer may be known already.
-    fn open(&self, file: &DataFile, footer: Option<Arc<ParquetMetaData>>) -> Result<Opened> {
-        let source = self.source(file)?;
-        match footer {
-            Some(metadata) => Ok(Opened::again(source, metadata)),
-            None => footer::open(source, file),
+    fn open(&self, file: &DataFile, known: Option<Opened>) -> Result<Opened> {
+        match known {
+            Some(opened) => Ok(opened),
+            None => footer::open(self.source(file)?, file),
         }
     }
 

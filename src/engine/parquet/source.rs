@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes as Buffer;
@@ -20,7 +21,7 @@ pub(super) struct Source {
     store: Store,
     runtime: Handle,
     location: Location,
-    size: u64,
+    size: AtomicU64,
     spans: Mutex<Spans>,
     /// The storage error behind an error of the Parquet library.
     pub(super) failure: Failure,
@@ -43,9 +44,9 @@ struct Span {
 }
 
 impl Source {
-    /// The object at `location`, which has `size` bytes.
+    /// The object at `location`, which should have `size` bytes.
     pub(super) fn new(store: Store, runtime: Handle, location: Location, size: u64) -> Self {
-        Self { store, runtime, location, size, spans: Mutex::default(), failure: Failure::default() }
+        Self { store, runtime, location, size: AtomicU64::new(size), spans: Mutex::default(), failure: Failure::default() }
     }
 
     /// The place.
@@ -53,14 +54,15 @@ impl Source {
         &self.location
     }
 
-    /// Bytes of the object, as the table says.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
+    /// Bytes of the object.
+    pub(super) fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the object, as storage says.
-    pub(super) fn size_on_storage(&self) -> Result<u64> {
-        Ok(self.runtime.block_on(self.store.head(&self.location))?.size)
+    /// Asks storage for the size; says whether it is another one than was believed.
+    pub(super) fn correct_size(&self) -> Result<bool> {
+        let size = self.runtime.block_on(self.store.head(&self.location))?.size;
+        Ok(self.size.swap(size, Ordering::Relaxed) != size)
     }
 
     /// The bytes of `range`, from storage.
@@ -104,8 +106,8 @@ impl Source {
     /// Bytes from `start` on, at least `least` of them.
     fn bytes_at(&self, start: u64, least: usize) -> ParquetResult<Buffer> {
         let least = least as u64;
-        if start.checked_add(least).is_none_or(|end| end > self.size) {
-            return Err(ParquetError::EOF(format!("{least} bytes wanted at {start}, the file has {}", self.size)));
+        if start.checked_add(least).is_none_or(|end| end > self.size()) {
+            return Err(ParquetError::EOF(format!("{least} bytes wanted at {start}, the file has {}", self.size())));
         }
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let window = spans.window;

@@ -6,6 +6,7 @@ use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescPtr;
 
+use super::footer::Opened;
 use super::resolve::Resolution;
 use super::stats::Leaf;
 use crate::model::{Codec, OutputSpec};
@@ -125,7 +126,7 @@ const fn is_codec(compression: Compression, codec: Codec) -> bool {
 /// Footers that were read for the survey and may be kept until they are used.
 #[derive(Debug, Default)]
 pub(super) struct Footers {
-    kept: Vec<Option<Arc<ParquetMetaData>>>,
+    kept: Vec<Option<Opened>>,
     bytes: usize,
 }
 
@@ -134,17 +135,17 @@ impl Footers {
     const MOST: usize = 16 << 20;
 
     /// Keeps the next input's footer, if there is room.
-    pub(super) fn push(&mut self, metadata: Arc<ParquetMetaData>) {
-        let size = metadata.memory_size();
+    pub(super) fn push(&mut self, opened: Opened) {
+        let size = opened.metadata.memory_size();
         let room = self.bytes + size <= Self::MOST;
         if room {
             self.bytes += size;
         }
-        self.kept.push(room.then_some(metadata));
+        self.kept.push(room.then_some(opened));
     }
 
     /// Takes the footer of the input number `at`, if it was kept.
-    pub(super) fn take(&mut self, at: usize) -> Option<Arc<ParquetMetaData>> {
+    pub(super) fn take(&mut self, at: usize) -> Option<Opened> {
         self.kept.get_mut(at).and_then(Option::take)
     }
 }
