@@ -61,7 +61,7 @@ pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
 /// size than they wrote. Storage is asked only when something is wrong, as it costs a request. Returns what was fetched, and where from.
 fn at_real_size(source: Source, file: &DataFile, whole: u64) -> Result<(Opened, u64, Buffer)> {
     let source = Arc::new(source);
-    let attempt = |source: &Arc<Source>| {
+    let attempt = |source: &Arc<Source>| -> Result<(Opened, u64, Buffer)> {
         let start = tail_start(source.size(), whole);
         let tail = fetch_tail(source, start)?;
         Ok((parse(source, file, &tail)?, start, tail))

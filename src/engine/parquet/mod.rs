@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use parquet::file::metadata::ParquetMetaData;
 use tokio::runtime::Handle;
 
 use self::admission::{Admission, Budget};

@@ -138,7 +138,7 @@ pub(super) struct SourceReader(pub(super) Arc<Source>);
 
 impl Length for SourceReader {
     fn len(&self) -> u64 {
-        self.0.size
+        self.0.size()
     }
 }
 
@@ -167,7 +167,7 @@ pub(super) struct Sequential {
 impl Read for Sequential {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() {
-            if self.position >= self.source.size {
+            if self.position >= self.source.size() {
                 return Ok(0);
             }
             self.ahead = self.source.bytes_at(self.position, 1).map_err(io::Error::other)?;

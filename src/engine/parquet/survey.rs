@@ -1,7 +1,5 @@
 //! Whether the row groups of a group of files may be moved as they are.
 
-use std::sync::Arc;
-
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescPtr;

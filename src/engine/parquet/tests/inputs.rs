@@ -23,7 +23,7 @@ async fn a_wrong_size_in_the_tables_metadata_does_no_harm_and_another_row_count_
     let bench = Bench::new();
     let file = bench.file("a", &one_column(), None);
     for (size, path) in
-        [(file.size.0 - 1, RewritePath::Encode), (file.size.0 + 1, RewritePath::Copy), (3, RewritePath::Copy), (0, RewritePath::Encode)]
+        [(file.size.0 - 1, RewritePath::Encode), (file.size.0 + 1, RewritePath::Auto), (3, RewritePath::Auto), (0, RewritePath::Encode)]
     {
         let output = bench.output(vec![leaf(1, "n", Primitive::Long)]);
         let wrong = DataFile { size: Bytes(size), ..file.clone() };
