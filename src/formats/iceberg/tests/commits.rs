@@ -173,3 +173,15 @@ async fn what_was_written_goes_when_the_place_is_taken_and_stays_when_nobody_ans
         assert!(after.iter().filter(|name| !names.contains(name)).all(|name| name.contains("op")));
     }
 }
+
+#[tokio::test]
+async fn manifests_without_live_files_are_not_carried_on() {
+    let (table, _) = Fixture::default().build().await;
+    for (names, manifests) in [(["a", "b", "c"].as_slice(), 2), (["new"].as_slice(), 2)] {
+        let version = table.load().await.unwrap();
+        let mut change = replacing(&*version, names).await;
+        change.groups[0].adds[0].location = place(&format!("/t/data/{}", if names.len() > 1 { "new" } else { "newer" }));
+        landed(&*version, &change).await;
+        assert_eq!(table.version().await.unwrap().scan.manifests().await.unwrap().len(), manifests);
+    }
+}
