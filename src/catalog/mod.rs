@@ -40,6 +40,4 @@ pub async fn sql_table(store: &Store, catalog: &SqlCatalog, name: &TableName) ->
 }
 
 #[cfg(test)]
-mod sweep;
-#[cfg(test)]
 mod tests;

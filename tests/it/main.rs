@@ -6,5 +6,6 @@ mod architecture;
 mod cli;
 mod documents;
 mod golden;
+mod iceberg_golden;
 mod land;
 mod support;

@@ -190,8 +190,9 @@ impl<'a> Replace<'a> {
         let mut found: HashSet<Location> = HashSet::new();
         let mut partitions: HashSet<String> = HashSet::new();
         let mut out = Vec::new();
-        for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data) {
-            if manifest.is_dead() || manifest.spec_id.is_some_and(|spec| !specs.contains(&spec)) {
+        // Manifests that only say what earlier snapshots deleted are not carried on.
+        for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data && !manifest.is_dead()) {
+            if manifest.spec_id.is_some_and(|spec| !specs.contains(&spec)) {
                 out.push(self.complete(manifest).await?);
                 continue;
             }
@@ -324,8 +325,8 @@ impl<'a> Replace<'a> {
             dead.extend(dangling::find(self.scan, &index, &|place: &Location| wanted.contains_key(place)).await?);
         }
         let mut out = Vec::new();
-        for manifest in listed.iter().filter(|manifest| manifest.content == Content::Deletes) {
-            if dead.is_empty() || manifest.is_dead() {
+        for manifest in listed.iter().filter(|manifest| manifest.content == Content::Deletes && !manifest.is_dead()) {
+            if dead.is_empty() {
                 out.push(self.complete(manifest).await?);
                 continue;
             }

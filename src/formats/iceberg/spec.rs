@@ -166,8 +166,17 @@ impl Spec {
 
     /// The folder of `partition` below the data folder, as the Java library names it; empty when unpartitioned.
     pub(crate) fn path(&self, partition: &Partition) -> String {
-        let names = partition.fields.iter().map(|field| format!("{}={}", text::escape(&field.name), text::escape(&field.text)));
+        let names = partition.fields.iter().map(|field| shortened(format!("{}={}", text::escape(&field.name), text::escape(&field.text))));
         names.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// File systems allow names of 255 bytes: longer ones end in a checksum. Readers go by the metadata, not by names.
+fn shortened(name: String) -> String {
+    const LONGEST: usize = 200;
+    match name.get(..LONGEST) {
+        Some(head) if name.len() > LONGEST => format!("{head}-{:08x}", crc32fast::hash(name.as_bytes())),
+        _ => name,
     }
 }
 
@@ -261,6 +270,15 @@ mod tests {
         assert!(spec.understood().unwrap_err().message().contains("zorder[3]"));
         assert!(spec.partition(&[Datum::Long(1)]).is_err());
         assert!(spec.partition(&[Datum::Null]).is_ok());
+    }
+
+    #[test]
+    fn folder_names_stay_short_enough_and_apart() {
+        let json = serde_json::json!([{"name": "region", "transform": "identity", "source-id": 1, "field-id": 1000}]);
+        let spec = Spec::parse(0, Some(&json), &columns()).unwrap();
+        let path = |end: &str| spec.path(&spec.partition(&[Datum::Text("é".repeat(99) + end)]).unwrap());
+        assert_eq!(path("a").len(), 209);
+        assert_ne!(path("a"), path("b"));
     }
 
     #[test]
