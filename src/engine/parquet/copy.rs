@@ -25,7 +25,7 @@ use crate::model::{FileStats, NewFile, OutputSpec};
 use crate::units::Bytes;
 
 /// Bytes of an input held at once.
-const WINDOW: u64 = 2 << 20;
+const WINDOW: u64 = 1 << 20;
 /// A page index larger than this is left behind: it helps readers, but nothing depends on it.
 const LARGEST_INDEX: u64 = 64 << 20;
 /// Parquet numbers row groups with 16 bits; beyond this many, a new file is begun.

@@ -100,12 +100,13 @@ impl Rewriter for ParquetRewriter {
             outputs: outputs.clone(),
             cancelled: Arc::clone(&cancel.0),
         };
-        let result = self.settings.runtime.spawn_blocking(move || job.run(&task)).await;
-        let result = result.unwrap_or_else(|panic| Err(Error::bug("a rewrite broke off").because(panic)));
-        if result.is_err() {
-            outputs.remove_all().await;
+        match self.settings.runtime.spawn_blocking(move || job.run_and_tidy(&task)).await {
+            Ok(result) => result,
+            Err(panic) => {
+                outputs.remove_all().await;
+                Err(Error::bug("a rewrite broke off").because(panic))
+            }
         }
-        result
     }
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
@@ -145,6 +146,15 @@ struct Job {
 }
 
 impl Job {
+    /// Leaves no file behind where nobody gets to know of it.
+    fn run_and_tidy(&self, task: &RewriteTask) -> Result<Rewritten> {
+        let result = self.run(task);
+        if result.is_err() || self.cancelled.load(Ordering::Relaxed) {
+            self.runtime.block_on(self.outputs.remove_all());
+        }
+        result
+    }
+
     fn run(&self, task: &RewriteTask) -> Result<Rewritten> {
         let target = Target::new(&task.output)?;
         let mut footers = Footers::default();

@@ -81,7 +81,7 @@ fn column(chunk: &ColumnChunkMetaData, leaf: Leaf, at: usize, origin: Origin<'_>
     let (lower, upper) = bounds(statistics, leaf.ty);
     let (lower, cut_lower) = lower.map_or((None, false), cut_down);
     let (upper, cut_upper) = upper.map_or((None, false), cut_up);
-    let sized = !matches!(leaf.ty, Primitive::String | Primitive::Binary);
+    let sized = !matches!(leaf.ty, Primitive::String | Primitive::Binary | Primitive::Fixed(_));
     stats.exact = lower.is_some()
         && upper.is_some()
         && (sized || (statistics.min_is_exact() && statistics.max_is_exact() && !cut_lower && !cut_upper));

@@ -170,3 +170,29 @@ async fn bloom_filters_are_written_where_asked_for() {
     assert!(group.row_group(0).column(0).bloom_filter_offset().is_none());
     assert!(group.row_group(0).column(1).bloom_filter_offset().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewrite_that_nobody_waits_for_leaves_no_files() {
+    let bench = Bench::new();
+    let inputs: Vec<_> = (0..40).map(|n| (bench.file(&format!("in{n}"), &numbers(0..20_000), None), RowDeletes::None)).collect();
+    let mut output = bench.output(fields());
+    output.target_file_size = Bytes(1 << 10);
+    let task = RewriteTask { inputs, output, name_stem: "new".into(), path: RewritePath::Encode };
+    let mut rewrite = bench.rewriter.rewrite(task);
+    while bench.new_files().is_empty() {
+        tokio::select! {
+            biased;
+            _ = &mut rewrite => break,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(rewrite);
+    // The blocking half ends by itself; the memory it was admitted to says nothing, its files do.
+    for _ in 0..10_000_000 {
+        if bench.new_files().is_empty() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{:?}", bench.new_files());
+}
