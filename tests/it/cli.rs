@@ -194,3 +194,22 @@ fn the_demo_compacts_both_tables_and_a_second_run_finds_nothing() {
     assert_eq!(done(folder, 0, &["compact", state])["plan"]["groups"][0]["files"], 301);
     assert_eq!(done(folder, 4, &["compact", state, "--yes"])["error"]["kind"], "refused");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_run_with_75_and_a_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otf"));
+    command.args(["demo", "shop", "--output", "json"]).current_dir(folder.path()).env_clear().stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The first file of the demo says that the run is under way.
+    while !folder.path().join("shop/lineitem/data").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the demo ended before it wrote anything");
+        std::thread::yield_now();
+    }
+    let signalled = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let output = child.wait_with_output().unwrap();
+    let error = &document(&output)["error"];
+    assert_eq!((status(&output), &error["kind"], &error["context"]["signal"]), (75, &Value::from("unavailable"), &Value::from("SIGTERM")));
+}

@@ -128,7 +128,9 @@ async fn compacted(table: &Path, open: impl Fn(Store, Location) -> Box<dyn Table
         return Fate::Wrong(format!("{:?} {:?}", finished.outcome, finished.report));
     }
     match read(&*table, &engine, &digests.join("after")).await {
-        Ok(after) if after == before && (finished.before.rows, finished.after.rows) == (before.0, before.0) => Fate::Same { rows: before.0 },
+        Ok(after) if after == before && (finished.before.rows, finished.after.rows) == (before.0, before.0) => {
+            Fate::Same { rows: before.0 }
+        }
         Ok(after) => Fate::Wrong(format!("{before:?} became {after:?}, reported {:?} and {:?}", finished.before, finished.after)),
         Err(error) => Fate::Wrong(format!("cannot be read afterwards: {error:?}")),
     }

@@ -50,7 +50,7 @@ struct Report<'a> {
 /// # Errors
 ///
 /// As opening and reading the table; nothing is ever written.
-pub async fn run(args: &InspectArgs, session: &Session<'_>) -> Result<u8> {
+pub async fn run(args: &InspectArgs, session: &Session) -> Result<u8> {
     let start = session.system.clock.now();
     let store = session.store()?;
     let opened = session.open(&args.table, &store).await?;
