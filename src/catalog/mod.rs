@@ -41,3 +41,5 @@ pub async fn sql_table(store: &Store, catalog: &SqlCatalog, name: &TableName) ->
 
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod tests;

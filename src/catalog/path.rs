@@ -82,6 +82,7 @@ impl PathPointer {
         best.map(|(_, place)| place).ok_or_else(|| no_table(&self.root))
     }
 
+    /// Creates the next metadata file. An error means that nothing was sent that could land.
     async fn claim(&self, base: &Location, new: &NewMetadata) -> Result<Swap> {
         let (number, layout) =
             numbered(base.name()).ok_or_else(|| Error::bug("metadata with a name that has no number").about("file", base))?;
@@ -104,8 +105,11 @@ impl PathPointer {
         match self.store.put_if_absent(&place, new.bytes.clone()).await {
             Ok(Put::Created) => {}
             // After a lost answer the file may be our own.
-            Ok(Put::Exists) if self.store.get(&place).await.map_err(unknown)? == new.bytes => {}
-            Ok(Put::Exists) => return Ok(Swap::Taken),
+            Ok(Put::Exists) => match self.store.get(&place).await {
+                Ok(bytes) if bytes == new.bytes => {}
+                Ok(_) => return Ok(Swap::Taken),
+                Err(error) => return Ok(Swap::Unknown(error)),
+            },
             Err(error) if error.kind() == Kind::Unavailable => return Ok(Swap::Unknown(error)),
             Err(error) => return Err(error),
         }
@@ -119,11 +123,6 @@ impl PathPointer {
 /// A uuid in the form of version 8 (RFC 9562: content of one's own choice), the same for the same table and number.
 fn derived_uuid(table: &str, number: u64) -> uuid::Uuid {
     uuid::Builder::from_custom_bytes(crate::formats::iceberg::digest(&[table, &number.to_string()])).into_uuid()
-}
-
-/// A failed read after a refused write leaves open whose file it is.
-fn unknown(error: Error) -> Error {
-    Error::unavailable("the new metadata file exists, and whose it is could not be read").because(error)
 }
 
 fn no_table(root: &Location) -> Error {
@@ -145,11 +144,7 @@ impl Pointer for PathPointer {
     }
 
     async fn swap(&self, base: &Location, new: &NewMetadata) -> Swap {
-        match self.claim(base, new).await {
-            Ok(swap) => swap,
-            Err(error) if error.kind() == Kind::Unavailable => Swap::Unknown(error),
-            Err(error) => Swap::Rejected(error),
-        }
+        self.claim(base, new).await.unwrap_or_else(Swap::Rejected)
     }
 
     async fn settle(&self) -> Vec<Error> {

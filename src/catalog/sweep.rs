@@ -152,7 +152,7 @@ async fn copies(version: &dyn TableVersion, store: &Store, operation: &str) -> R
         groups.push(GroupChange { removes: vec![file], live_rows: rows, adds: if rows == 0 { Vec::new() } else { vec![add] } });
     }
     let operation = OperationId(operation.to_string());
-    Ok(Change { operation, part: 0, intent: Intent::Rearrange, groups, drop_dangling_deletes: true })
+    Ok(Change { operation, part: 0, base: version.snapshot().version, intent: Intent::Rearrange, groups, drop_dangling_deletes: true })
 }
 
 /// Live rows of a table, once all its files are known.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
-from support.otf import Otf
-from support.plain import iceberg_catalog, require_rows, write_delta, write_iceberg
+from support.otf import Otf, check_document
+from support.plain import PARTITIONS, iceberg_catalog, require_rows, write_delta, write_iceberg
 from support.readers import read_deltalake, read_pyiceberg
 from support.tables import Table, files_below, newest_metadata
 
@@ -28,8 +28,8 @@ def delta(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def iceberg(tmp_path: Path) -> Path:
-    """An Iceberg table of 24 files."""
-    write_iceberg(iceberg_catalog(tmp_path, f"file://{tmp_path}/warehouse"), "t", files=6, rows=100)
+    """An Iceberg table of six files."""
+    write_iceberg(iceberg_catalog(tmp_path, f"file://{tmp_path}/warehouse"), "t", files=6, rows=100, partitioned=False)
     return tmp_path / "warehouse" / "db" / "t"
 
 
@@ -87,6 +87,23 @@ def test_a_missing_data_file_is_named(table_format: str, otf: Otf, request: pyte
     assert (run.status, error["kind"]) in {(3, "not-found"), (3, "corrupt")}, run.told()
     assert gone.name in str(error)
     assert files_below(root) == before
+
+
+def test_a_damaged_file_fails_its_group_alone(tmp_path: Path, otf: Otf) -> None:
+    """The other partitions are compacted: partly done, and the report names the file."""
+    root = tmp_path / "t"
+    write_delta(str(root), files=6, rows=100)
+    broken = data_file(root)
+    cut(broken)
+    run = otf.run("compact", str(root), "--rewrite-all", "--yes", "--output", "json")
+    document = run.document()
+    check_document(document, "delta")
+    assert (run.status, document["outcome"]) == (5, "partial")
+    assert (document["before"]["files"], document["after"]["files"]) == (6 * PARTITIONS, 6 + PARTITIONS - 1)
+    assert document["report"]["groups_done"] == PARTITIONS - 1
+    [failed] = document["report"]["groups_failed"]
+    assert broken.name in failed["error"]
+    assert broken.exists()
 
 
 def test_a_log_entry_that_is_cut_short(delta: Path, otf: Otf) -> None:

@@ -184,15 +184,23 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The sources, without files that hold nothing but tests.
+/// The sources, without files that are compiled for tests alone.
 fn sources() -> Vec<Source> {
-    let found: Vec<Source> = files(&root("src"))
-        .iter()
-        .filter(|(path, _)| !path.split('/').any(|name| matches!(name, "tests" | "tests.rs" | "testing" | "testing.rs")))
-        .map(|(path, text)| Source::new(path, text))
-        .collect();
+    let all = files(&root("src"));
+    let tests: Vec<String> = all.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let is_test = |path: &str| tests.iter().any(|test| path.strip_prefix(test.as_str()).is_some_and(|rest| rest.starts_with(['.', '/'])));
+    let found: Vec<Source> = all.iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| Source::new(path, text)).collect();
     assert!(found.len() > 20, "the sources were not found");
     found
+}
+
+/// The paths, without an ending, of the files and folders that `text` at `path` declares for tests alone.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let folder = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let lines: Vec<&str> = text.lines().collect();
+    let declared = lines.windows(2).filter(|pair| pair.first() == Some(&"#[cfg(test)]"));
+    let names = declared.filter_map(|pair| pair.last()?.rsplit_once("mod ")?.1.strip_suffix(';'));
+    names.map(|name| format!("{folder}/{name}")).collect()
 }
 
 fn none(found: &[String]) {
@@ -202,6 +210,27 @@ fn none(found: &[String]) {
 #[test]
 fn modules_use_only_what_the_rules_allow() {
     none(&sources().iter().flat_map(forbidden_uses).collect::<Vec<_>>());
+}
+
+/// The words in backticks of `text`.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_document_holds_the_same_rules() {
+    let document = fs::read_to_string(root("docs/architecture.md")).unwrap();
+    let rows = document.lines().skip_while(|line| *line != "| module | may use |");
+    let rows: Vec<(Vec<&str>, &str)> = rows
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split('|').nth(1).map(quoted).zip(line.split('|').nth(2)))
+        .collect();
+    for (module, allowed) in RULES.iter().filter(|(module, allowed)| *allowed != ANYTHING && *module != "cli") {
+        let row = rows.iter().find(|(modules, _)| modules.contains(module));
+        let (_, told) = row.unwrap_or_else(|| panic!("docs/architecture.md does not say what {module} may use"));
+        let told = told.split(';').next().unwrap_or_default();
+        assert_eq!(quoted(told), *allowed, "{module}");
+    }
 }
 
 #[test]
@@ -252,6 +281,13 @@ fn each_rule_is_broken_by_an_example() {
     }
     let planner = Source::new("ops/compact/plan.rs", "async fn plan() {\n    let now = Instant::now();\n}\n");
     assert_eq!(impurities(&planner).len(), 2);
+}
+
+#[test]
+fn files_declared_for_tests_alone_are_found() {
+    let text = "#[cfg(test)]\nmod sweep;\n#[cfg(test)]\npub(crate) mod tests;\nmod path;\n#[cfg(test)]\nmod inline {\n}\n";
+    assert_eq!(test_modules("catalog/mod.rs", text), ["catalog/sweep", "catalog/tests"]);
+    assert_eq!(test_modules("cli/filter.rs", "#[cfg(test)]\nmod tests;\n"), ["cli/filter/tests"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod documents;
 mod golden;
 mod land;
 mod support;

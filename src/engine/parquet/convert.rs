@@ -19,7 +19,7 @@ pub(super) enum Conversion {
     Keep,
     /// A cast; a value that the type cannot hold is an error.
     Cast(DataType),
-    /// The same instants, read from the 12-byte form that both formats' readers understand.
+    /// The same values, in a form that new files do not have but that every reader understands: 12-byte timestamps, wide decimals.
     Legacy(DataType),
     /// Numbers of one unit become numbers of another: times the first, divided (rounding down) by the second.
     Rescale(i64, i64, DataType),
@@ -36,6 +36,18 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
     if *stored == wanted {
         return Some((wanted, Conversion::Keep));
     }
+    match (physical, stored, &wanted) {
+        (Physical::INT32, DataType::Decimal128(p, s), DataType::Decimal32(q, t))
+        | (Physical::INT64, DataType::Decimal128(p, s), DataType::Decimal64(q, t))
+            if (p, s) == (q, t) =>
+        {
+            return Some((wanted, Conversion::Keep));
+        }
+        (_, DataType::Decimal128(p, s), DataType::Decimal32(q, t) | DataType::Decimal64(q, t)) if (p, s) == (q, t) => {
+            return Some((stored.clone(), Conversion::Legacy(wanted)));
+        }
+        _ => {}
+    }
     let conversion = if is_cast(stored, &wanted) { Conversion::Cast(wanted) } else { rescale(stored, wanted)? };
     Some((stored.clone(), conversion))
 }
@@ -43,14 +55,6 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
 /// Whether every value of `from` that `to` can hold is cast to itself.
 fn is_cast(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
-    let digits = |ty: &T| match ty {
-        T::Int8 | T::UInt8 => Some((3, 0)),
-        T::Int16 | T::UInt16 => Some((5, 0)),
-        T::Int32 | T::UInt32 => Some((10, 0)),
-        T::Int64 => Some((19, 0)),
-        T::Decimal128(p, s) | T::Decimal256(p, s) => Some((i16::from(*p) - i16::from(*s), i16::from(*s))),
-        _ => None,
-    };
     match (from, to) {
         (T::Null, _) => true,
         // Narrow integers are often stored without their annotation, and some writers annotate them as unsigned: the values decide.
@@ -66,10 +70,14 @@ fn is_cast(from: &DataType, to: &DataType) -> bool {
         (T::Int64, T::Timestamp(_, _)) => true,
         (T::Timestamp(a, _), T::Timestamp(b, _)) => a == b,
         // Integers need not all fit, for a file's values may: the cast checks each. Digits after the point are never given up.
-        (T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32, T::Decimal128(..)) => true,
-        (T::Decimal128(..) | T::Decimal256(..), T::Decimal128(..)) => {
-            digits(from).zip(digits(to)).is_some_and(|((_, from), (_, to))| from <= to)
-        }
+        (
+            T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32,
+            T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..),
+        ) => true,
+        (
+            T::Decimal128(_, from) | T::Decimal256(_, from),
+            T::Decimal32(_, to) | T::Decimal64(_, to) | T::Decimal128(_, to),
+        ) => from <= to,
         _ => false,
     }
 }

@@ -25,7 +25,7 @@ use crate::model::{FileStats, NewFile, OutputSpec};
 use crate::units::Bytes;
 
 /// Bytes of an input held at once.
-const WINDOW: u64 = 4 << 20;
+const WINDOW: u64 = 2 << 20;
 /// A page index larger than this is left behind: it helps readers, but nothing depends on it.
 const LARGEST_INDEX: u64 = 64 << 20;
 /// Parquet numbers row groups with 16 bits; beyond this many, a new file is begun.
@@ -201,7 +201,7 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
         let start = u64::try_from(offset?).ok()?;
         Some(start..start.checked_add(u64::try_from(length?).ok()?)?)
     };
-    let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let indexes = chunks
         .flat_map(|c| [place(c.column_index_offset(), c.column_index_length()), place(c.offset_index_offset(), c.offset_index_length())]);
     let indexes: Vec<_> = indexes.flatten().collect();

@@ -4,7 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 
 use super::failure::{decode_error, guarded, memory_size};
 use super::source::Source;
@@ -115,7 +118,18 @@ fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
     if fields.contains(&ENCRYPTION_ALGORITHM) {
         return Err(Error::unsupported("the Parquet file has encrypted columns").about("file", source.location()));
     }
-    guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?.map_err(|e| decode_error(e, source.location()))
+    let decoded = guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?;
+    let decoded = match decoded {
+        Ok(metadata) => return Ok(metadata),
+        // Some writers used the field of the size statistics for something of their own before the format claimed it.
+        Err(error) => guarded(source.location(), || decode_without_sizes(&footer))?.map_err(|_| error),
+    };
+    decoded.map_err(|e| decode_error(e, source.location()))
+}
+
+fn decode_without_sizes(footer: &[u8]) -> ParquetResult<ParquetMetaData> {
+    let options = ParquetMetaDataOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
 }
 
 /// An error if storage holds another number of bytes than the table says. Asked only when something is wrong: it costs a request.

@@ -40,7 +40,7 @@ use self::copy::Copier;
 use self::encode::Encoder;
 use self::footer::Opened;
 use self::pool::Pool;
-use self::read::Input;
+use self::read::{Input, RowWidth};
 use self::resolve::{Constants, resolve};
 use self::sink::Outputs;
 use self::source::Source;
@@ -214,10 +214,11 @@ impl Job {
     fn encode(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Rewritten> {
         let mut encoder = Encoder::new(target, &task.output, &self.outputs, self.pool.clone(), self.budget)?;
         let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
+        let widths = RowWidth::default();
         let mut before = Bytes(0);
         for (at, (file, deletes)) in task.inputs.iter().enumerate() {
             let opened = self.open(file, footers.take(at))?;
-            let input = Input::new(file, &opened, target, &task.output, self.budget)?;
+            let input = Input::new((file, &opened), target, &task.output, self.budget, &widths)?;
             input.read(deletes, &mut |columns, rows, share| {
                 self.check_cancelled()?;
                 encoder.write(columns, rows, progress(before, file.size, share, total))

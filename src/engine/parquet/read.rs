@@ -1,5 +1,6 @@
 //! The live rows of one file, in the columns of the target.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,7 +22,10 @@ use crate::error::{Error, Result};
 use crate::model::{DataFile, Lineage, OutputSpec, RowDeletes};
 
 /// Rows decoded at once, where they are small.
-const MOST_ROWS: u64 = 32 << 10;
+const MOST_ROWS: u64 = 16 << 10;
+
+/// Rows decoded first, before it is known how large they are.
+const PROBE_ROWS: u64 = 256;
 
 /// Takes a batch's columns and its rows, and the share of the file (0 to 1) that was read by then.
 pub(super) type Each<'a> = dyn FnMut(&[ArrayRef], usize, f64) -> Result<()> + 'a;
@@ -34,15 +38,33 @@ pub(super) struct Input<'a> {
     resolution: Resolution,
     reader: ArrowReaderMetadata,
     budget: Budget,
+    widths: &'a RowWidth,
+}
+
+/// Bytes that decoded rows take, as far as seen. Dictionaries hide it from footers: a page of a few bytes may stand for thousands of long texts.
+#[derive(Debug, Default)]
+pub(super) struct RowWidth(Cell<u64>);
+
+impl RowWidth {
+    fn learn(&self, batch: &RecordBatch) {
+        let width = batch.get_array_memory_size().div_ceil(batch.num_rows().max(1));
+        self.0.set(self.0.get().max(width as u64));
+    }
 }
 
 impl<'a> Input<'a> {
-    /// Pairs the columns of `opened`, which is `file`, with those of `target`.
+    /// Pairs the columns of `opened`, which is `file`, with those of `target`; `widths` is shared by all inputs of a rewrite.
     ///
     /// # Errors
     ///
     /// `Corrupt` or `Unsupported` if they do not go together.
-    pub(super) fn new(file: &'a DataFile, opened: &'a Opened, target: &'a Target, output: &OutputSpec, budget: Budget) -> Result<Self> {
+    pub(super) fn new(
+        (file, opened): (&'a DataFile, &'a Opened),
+        target: &'a Target,
+        output: &OutputSpec,
+        budget: Budget,
+        widths: &'a RowWidth,
+    ) -> Result<Self> {
         let descriptor = opened.metadata.file_metadata().schema_descr();
         let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -51,7 +73,7 @@ impl<'a> Input<'a> {
             None => options,
         };
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
-        Ok(Self { file, opened, target, resolution, reader, budget })
+        Ok(Self { file, opened, target, resolution, reader, budget, widths })
     }
 
     /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.
@@ -64,7 +86,13 @@ impl<'a> Input<'a> {
         let mut before = 0;
         for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
             let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-            let alive = live.among_next(rows);
+            let mut alive = live.among_next(rows);
+            if self.widths.0.get() == 0 && !alive.is_empty() {
+                // Before anything is known of the rows, a few are read by themselves.
+                let (few, others) = split(alive, PROBE_ROWS);
+                self.row_group(index, before, few, each)?;
+                alive = others;
+            }
             if !alive.is_empty() {
                 self.row_group(index, before, alive, each)?;
             }
@@ -100,6 +128,7 @@ impl<'a> Input<'a> {
         while let Some(batch) = guarded(location, || reader.next())? {
             let batch = batch.map_err(|e| failure.or(|| arrow_error(e, location)))?;
             seen += batch.num_rows() as u64;
+            self.widths.learn(&batch);
             let columns = self.adapt(&batch, &mut positions)?;
             each(&columns, batch.num_rows(), self.share(first, rows, share(seen, expected)))?;
         }
@@ -112,13 +141,11 @@ impl<'a> Input<'a> {
     /// How many rows of a row group to decode at once, so that they take about as much memory as a batch may.
     fn batch_rows(&self, index: usize) -> u64 {
         let group = self.opened.metadata.row_group(index);
-        let decoded = |chunk: &parquet::file::metadata::ColumnChunkMetaData| {
-            let encoded = u64::try_from(chunk.uncompressed_size()).unwrap_or_default();
-            encoded.max(chunk.unencoded_byte_array_data_bytes().and_then(|n| u64::try_from(n).ok()).unwrap_or_default())
-        };
-        let bytes: u64 = group.columns().iter().map(decoded).fold(0, u64::saturating_add);
+        let bytes: u64 =
+            group.columns().iter().filter_map(|chunk| u64::try_from(chunk.uncompressed_size()).ok()).fold(0, u64::saturating_add);
         let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
-        (self.budget.batch / (bytes / rows).max(1)).clamp(16, MOST_ROWS)
+        (self.budget.batch / (bytes / rows).max(self.widths.0.get()).max(1))
+            .clamp(1, if self.widths.0.get() == 0 { PROBE_ROWS } else { MOST_ROWS })
     }
 
     /// How much of the file is read when `part` of the row group of `rows` rows from `first` on is.
@@ -145,6 +172,18 @@ impl<'a> Input<'a> {
     }
 }
 
+/// The first `count` rows of `ranges`, and the others.
+fn split(ranges: Vec<Range<u64>>, mut count: u64) -> (Vec<Range<u64>>, Vec<Range<u64>>) {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for range in ranges {
+        let middle = range.start.saturating_add(count).min(range.end);
+        count -= middle - range.start;
+        first.extend((range.start < middle).then_some(range.start..middle));
+        others.extend((middle < range.end).then_some(middle..range.end));
+    }
+    (first, others)
+}
+
 /// Fills the two columns at the end: ids and sequence numbers that are stored stay, all others follow from the file's lineage (Iceberg spec, "Row
 /// Lineage"; Delta protocol, "Row Tracking").
 fn row_ids(columns: &mut [ArrayRef], lineage: Option<Lineage>, positions: &mut Positions) {
@@ -162,4 +201,15 @@ fn row_ids(columns: &mut [ArrayRef], lineage: Option<Lineage>, positions: &mut P
 #[allow(clippy::cast_precision_loss, reason = "a fraction for an estimate")]
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitting_keeps_every_row_once() {
+        assert_eq!(split(vec![0..3, 5..9, 20..21], 5), (vec![0..3, 5..7], vec![7..9, 20..21]));
+        assert_eq!(split(vec![4..6], 256), (vec![4..6], vec![]));
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::SchemaDescPtr;
 
 use super::resolve::Resolution;
@@ -70,7 +70,7 @@ impl Survey {
                 self.kept.retain(|entry| theirs.contains(entry));
             }
         }
-        for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
             if !has_sane_offsets(chunk) {
                 return Err("a file has dictionary pages in a place that not every reader finds");
             }

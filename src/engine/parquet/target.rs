@@ -92,6 +92,9 @@ pub(super) fn arrow_primitive(primitive: Primitive) -> DataType {
         Primitive::Long => DataType::Int64,
         Primitive::Float => DataType::Float32,
         Primitive::Double => DataType::Float64,
+        // As wide as it is stored: narrower numbers are moved without being converted.
+        Primitive::Decimal(precision @ ..=9, scale) => DataType::Decimal32(precision, scale),
+        Primitive::Decimal(precision @ ..=18, scale) => DataType::Decimal64(precision, scale),
         Primitive::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
         Primitive::Date => DataType::Date32,
         Primitive::Time => DataType::Time64(TimeUnit::Microsecond),

@@ -1,6 +1,7 @@
 //! Reading checkpoints: classic, in parts, and V2 in Parquet or JSON with sidecars (protocol, "Checkpoints", "V2 Spec").
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
@@ -11,9 +12,11 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
 use percent_encoding::percent_decode_str;
 
-use super::actions::{self, Action, Sidecar};
+use super::actions::Sidecar;
+use super::lines::{self, Action};
 use super::log::{self, Checkpoint};
 use super::{checkpoint_rows, path};
 use crate::error::{Error, Result};
@@ -42,7 +45,7 @@ pub(super) async fn read(store: &Store, root: &Location, checkpoint: &Checkpoint
             other => each(other),
         };
         if file.location.name().ends_with(".json") {
-            actions::read_lines(&store.get(&file.location).await?, &file.location, &mut sort)?;
+            lines::read(&store.get(&file.location).await?, &file.location, &mut sort)?;
         } else {
             read_parquet(store, &file.location, file.size, &mut sort).await?;
         }
@@ -64,7 +67,13 @@ fn sidecar_place(root: &Location, raw: &str) -> Result<Location> {
     Ok(log::folder(root).child("_sidecars").child(&name))
 }
 
+/// The decoder may panic on damaged bytes: that is damage too, and no reason to die.
 async fn read_parquet(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
+    let read = AssertUnwindSafe(decode(store, file, size, each)).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(Error::corrupt("a checkpoint cannot be read").about("file", file)))
+}
+
+async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
     let mut source = Source { store: store.clone(), file: file.clone(), size };
     let damaged = |error: ParquetError| read_error(error, file);
     // Other writers' Arrow hints only multiply the types to expect.
@@ -88,7 +97,7 @@ fn columns(metadata: &ParquetMetaData) -> ProjectionMask {
     let has_text = text.is_some_and(|leaf| {
         metadata.row_groups().iter().any(|group| {
             let chunk = group.column(leaf);
-            let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
+            let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
             nulls.is_none_or(|nulls| i64::try_from(nulls).is_ok_and(|nulls| nulls < chunk.num_values()))
         })
     });

@@ -7,8 +7,9 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 use serde::de::DeserializeOwned;
 
-use super::actions::{Action, Add, Remove, TextMap, Vector};
+use super::actions::{Add, Remove, TextMap, Vector};
 use super::arrow_text;
+use super::lines::Action;
 use crate::error::{Error, Result};
 
 /// Hands every action of `batch` to `each`.

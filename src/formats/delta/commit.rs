@@ -1,9 +1,9 @@
 //! Offering a change, checking whether it still holds, and finding it again.
 
-use super::actions::Action;
+use super::lines::Action;
 use super::log::{self, Listing};
 use super::version::DeltaVersion;
-use super::{actions, entry, replay};
+use super::{entry, lines, replay};
 use crate::commit::Answer;
 use crate::error::{Kind, Result};
 use crate::model::{Change, OperationId, Version};
@@ -28,13 +28,12 @@ pub(super) async fn offer(base: &DeltaVersion, change: &Change, now: Timestamp) 
     }
 }
 
-/// Who made version `next`: after a lost answer, a retry beneath us may have met our own commit.
+/// Who made version `next`: after a lost answer, a retry beneath us may have met our own commit. One that cannot be read is nobody's: that is
+/// no certainty.
 async fn whose(base: &DeltaVersion, change: &Change, next: Version) -> Answer {
     match replay::read_commit_info(base.store(), base.root(), next.0).await {
         Ok(Some(info)) if info.txn_id == Some(entry::txn_id(&change.operation, change.part)) => Answer::Ours(next),
         Ok(Some(_)) => Answer::Taken,
-        // Our commit is whole or not there at all: a damaged one is another's.
-        Err(error) if error.kind() == Kind::Corrupt => Answer::Taken,
         Ok(None) => Answer::Silence(crate::error::Error::unavailable("a commit that was there is gone").about("version", next)),
         Err(error) => Answer::Silence(error),
     }
@@ -65,7 +64,7 @@ async fn rules_changed_since(now: &DeltaVersion, base: i64) -> Result<bool> {
         let file = log::commit_file(now.root(), version);
         let Some(bytes) = now.store().get_if_exists(&file).await? else { return Ok(true) };
         let mut changed = false;
-        actions::read_lines(&bytes, &file, |action| {
+        lines::read(&bytes, &file, |action| {
             changed |= matches!(action, Action::Metadata(_) | Action::Protocol(_));
             Ok(())
         })?;

@@ -110,7 +110,7 @@ fn decode(payload: &[u8], cardinality: u64, rows: Option<u64>) -> Result<RowDele
 
 /// Z85 (ZeroMQ RFC 32): five characters are four bytes.
 fn z85(text: &str) -> Result<Vec<u8>> {
-    if text.len() % 5 != 0 {
+    if !text.len().is_multiple_of(5) {
         return Err(bad("encoding"));
     }
     let mut bytes = Vec::with_capacity(text.len() / 5 * 4);

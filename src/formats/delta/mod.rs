@@ -13,6 +13,7 @@ mod checkpoint_write;
 mod commit;
 mod dv;
 mod entry;
+mod lines;
 mod live;
 mod log;
 mod output;

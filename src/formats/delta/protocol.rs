@@ -108,6 +108,9 @@ impl Protocol {
         if self.min_writer_version > NEWEST.1 {
             return Err(Error::unsupported("the table's writer version is unknown").about("minWriterVersion", self.min_writer_version));
         }
+        if self.min_writer_version == NEWEST.1 && self.writer_features.is_none() {
+            return Err(Error::corrupt("the protocol has writer version 7 and no writer features"));
+        }
         for feature in self.writer_features.iter().flatten() {
             match care(feature) {
                 Some(Care::Kept) => {}
@@ -190,6 +193,7 @@ mod tests {
         assert!(legacy(0, 2).check_readable().is_err());
         assert_eq!(legacy(3, 7).check_readable().unwrap_err().kind(), crate::error::Kind::Corrupt);
         legacy(2, 8).check_readable().unwrap();
+        assert_eq!(legacy(1, 7).check_rewritable().unwrap_err().kind(), crate::error::Kind::Corrupt);
         assert!(legacy(2, 8).check_rewritable().is_err());
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::actions::{self, Action, CommitInfo, Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::lines::{self, Action, CommitInfo};
 use super::live::LiveFiles;
 use super::log::{self, Checkpoint, Listing};
 use super::{checkpoint_read, schema::Mapping};
@@ -69,7 +70,7 @@ pub(super) async fn replay(
     let mut commits = futures::stream::iter(commits).buffered(AHEAD);
     while let Some((version, bytes, file)) = commits.try_next().await? {
         replay.commit = Some(version);
-        actions::read_lines(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
+        lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
     }
     if let Some(checkpoint) = start {
@@ -92,7 +93,7 @@ pub(super) async fn read_commit_info(store: &Store, root: &Location, version: i6
     let file = log::commit_file(root, version);
     let Some(bytes) = store.get_if_exists(&file).await? else { return Ok(None) };
     let mut found = CommitInfo::default();
-    actions::read_lines(&bytes, &file, |action| {
+    lines::read(&bytes, &file, |action| {
         if let Action::CommitInfo(info) = action {
             found = info;
         }

@@ -81,7 +81,12 @@ impl DeltaTable {
         if version == 0 || version % interval != 0 || listing.has_checkpoint(version) {
             return Ok(());
         }
-        checkpoint_write::write(&self.store, &self.root, &state).await
+        let hint = checkpoint_write::write(&self.store, &self.root, &state).await?;
+        // A hint that is ahead of us and true stays.
+        if self.hint().await?.is_some_and(|known| known > version && listing.has_checkpoint(known)) {
+            return Ok(());
+        }
+        self.store.put(&log::hint_file(&self.root), hint.into()).await
     }
 }
 

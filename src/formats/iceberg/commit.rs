@@ -26,7 +26,7 @@ use crate::model::{Change, DataFile, OperationId, Version};
 use crate::store::Put;
 use crate::units::Timestamp;
 
-/// Manifests of new files are closed at about this size (`commit.manifest.target-size-bytes`).
+/// Manifests of new files are closed at about this size if the table does not say (`commit.manifest.target-size-bytes`).
 const MANIFEST_SIZE: usize = 8 << 20;
 
 /// Tries `change` once on top of `version`.
@@ -110,15 +110,7 @@ impl<'a> Replace<'a> {
         } else {
             0
         };
-        let codec = match metadata.properties.get("write.avro.compression-codec").map(|name| name.to_ascii_lowercase()) {
-            None => "deflate".to_string(),
-            Some(name) => match name.as_str() {
-                "gzip" => "deflate".to_string(),
-                "zstd" => "zstandard".to_string(),
-                "uncompressed" | "none" => "null".to_string(),
-                other => other.to_string(),
-            },
-        };
+        let codec = features::avro_codec(metadata)?.to_string();
         let commit = Commit { version: metadata.format_version, snapshot, sequence, codec };
         Ok(Self { scan: &version.scan, metadata, change, parent, parent_id, commit, names, tally: Tally::default(), written: Vec::new() })
     }
@@ -287,7 +279,9 @@ impl<'a> Replace<'a> {
 
     /// Writes manifests of the new files, at least one per spec.
     async fn add(&mut self, sequences: &[i64]) -> Result<Vec<ManifestFile>> {
-        let modes = Modes::of(&self.metadata.schema, &self.metadata.properties);
+        let properties = &self.metadata.properties;
+        let modes = Modes::of(&self.metadata.schema, properties);
+        let full_size = properties.get("commit.manifest.target-size-bytes").and_then(|size| size.parse().ok()).unwrap_or(MANIFEST_SIZE);
         let mut open: BTreeMap<i32, ManifestWriter> = BTreeMap::new();
         let mut out = Vec::new();
         let change = self.change;
@@ -302,7 +296,7 @@ impl<'a> Replace<'a> {
                 self.tally.added_files += 1;
                 self.tally.added_rows += file.rows;
                 self.tally.added_bytes += file.size.0;
-                if writer.written() >= MANIFEST_SIZE
+                if writer.written() >= full_size
                     && let Some(full) = open.remove(&spec.id)
                 {
                     out.push(self.close(full, None).await?);

@@ -35,6 +35,23 @@ pub(crate) fn in_use(metadata: &Metadata) -> Vec<String> {
     names
 }
 
+/// Avro's name for the compression of new manifests (`write.avro.compression-codec`, gzip by default).
+///
+/// # Errors
+///
+/// `Unsupported` naming one we cannot write.
+pub(crate) fn avro_codec(metadata: &Metadata) -> Result<&'static str> {
+    let key = "write.avro.compression-codec";
+    let name = metadata.properties.get(key).map_or("gzip", String::as_str);
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "gzip" | "deflate" => "deflate",
+        "zstd" | "zstandard" => "zstandard",
+        "snappy" => "snappy",
+        "uncompressed" | "none" | "null" => "null",
+        _ => return Err(Error::unsupported(format!("manifests cannot be written with the compression '{name}' ({key})"))),
+    })
+}
+
 fn has_variant(schema: &Schema) -> bool {
     schema.leaves_and_groups().any(|field| field.ty == Type::Primitive(Primitive::Variant))
 }
@@ -64,6 +81,7 @@ pub(crate) fn rewritable(metadata: &Metadata, opened_at: Option<&Location>) -> R
     if metadata.properties.contains_key("write.location-provider.impl") {
         return Err(Error::unsupported("a location provider of its own (write.location-provider.impl) cannot be honoured"));
     }
+    avro_codec(metadata)?;
     match opened_at {
         Some(opened) if *opened != metadata.location => Err(Error::refused("the table's metadata says that it lies elsewhere")
             .about("opened", opened)

@@ -25,6 +25,8 @@ mod spec;
 mod stats;
 mod summary;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 mod values;

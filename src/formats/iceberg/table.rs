@@ -39,6 +39,21 @@ impl IcebergTable {
     pub fn new(store: Store, root: Location, pointer: Arc<dyn Pointer>) -> Self {
         Self { store, root, pointer }
     }
+
+    /// Reads the newest version.
+    pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        let file = self.pointer.current().await?;
+        let bytes = self.store.get(&file).await?;
+        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
+        let snapshot = snapshot(&metadata, &self.root)?;
+        Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
+    }
+
+    /// Where its current metadata is known.
+    #[cfg(test)]
+    pub(crate) fn pointer(&self) -> &dyn Pointer {
+        &*self.pointer
+    }
 }
 
 #[async_trait]
@@ -52,11 +67,7 @@ impl Table for IcebergTable {
     }
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
-        let file = self.pointer.current().await?;
-        let bytes = self.store.get(&file).await?;
-        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
-        let snapshot = snapshot(&metadata, &self.root)?;
-        Ok(Arc::new(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) }))
+        Ok(Arc::new(self.version().await?))
     }
 
     async fn settle(&self, _version: Version) -> Vec<Error> {

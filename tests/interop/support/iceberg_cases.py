@@ -11,8 +11,9 @@ WRITE = ("write.distribution-mode=none", "write.spark.fanout.enabled=true", "wri
 
 
 def _create(columns: str, partition: str = "", *properties: str, version: int = 2) -> str:
-    """`CREATE TABLE` with properties given as `key=value`."""
-    listed = ", ".join("'{}'='{}'".format(*p.split("=")) for p in (f"format-version={version}", *WRITE, *properties))
+    """`CREATE TABLE` with properties given as `key=value`; version 1 knows no deletes, so it writes rows anew."""
+    settings = (f"format-version={version}", *(WRITE if version > 1 else WRITE[:2]), *properties)
+    listed = ", ".join("'{}'='{}'".format(*p.split("=")) for p in settings)
     by = f"PARTITIONED BY ({partition})" if partition else ""
     return f"CREATE TABLE {{t}} ({columns}) USING iceberg {by} TBLPROPERTIES ({listed})"
 

@@ -28,8 +28,11 @@ def _catalog(name: str, settings: dict[str, str]) -> dict[str, str]:
             **{f"{prefix}.{key}": value for key, value in settings.items()}}
 
 
-def session(root: Path, jars: Path, memory: str = "2g") -> "SparkSession":
-    """Starts Spark over `root`: catalog `ice` (path tables), `sql` (JDBC over SQLite), and Delta by path."""
+def session(root: Path, jars: Path, memory: str = "2g", quick_start: bool = True) -> "SparkSession":
+    """Starts Spark over `root`: catalog `ice` (path tables), `sql` (JDBC over SQLite), and Delta by path.
+
+    `quick_start` leaves out the JVM's optimising compiler: many tiny statements are faster, real work is slower.
+    """
     from pyspark.sql import SparkSession
 
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -45,7 +48,8 @@ def session(root: Path, jars: Path, memory: str = "2g") -> "SparkSession":
         "spark.driver.memory": memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()} -XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}"
+                                         + (" -XX:TieredStopAtLevel=1" if quick_start else ""),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(root / "local"),

@@ -32,8 +32,8 @@ async fn rows_keep_their_order_across_files_and_row_groups_and_deleted_ones_are_
     let whole_groups: Vec<u64> = (100..300).chain([599]).collect();
     let inputs = vec![(a, positions(gone.clone())), (b, RowDeletes::None), (c, positions(whole_groups.clone()))];
     let (rows, done) = bench.encoded(inputs, bench.output(fields())).await;
-    let expected = (0..1000).filter(|n| !gone.contains(&(*n as u64)));
-    let expected = expected.chain(1000..1010).chain((2000..2600).filter(|n| !whole_groups.contains(&((*n - 2000) as u64))));
+    let expected = (0..1000).filter(|n| !gone.contains(&i64::cast_unsigned(*n)));
+    let expected = expected.chain(1000..1010).chain((2000..2600).filter(|n| !whole_groups.contains(&i64::cast_unsigned(*n - 2000))));
     let expected: Vec<Option<i64>> = expected.map(Some).collect();
     assert_eq!(longs(&rows, 0), expected);
     assert!(texts(&rows, 1).iter().zip(&expected).all(|(t, n)| t.as_deref() == Some(format!("text {}", n.unwrap() % 7).as_str())));
@@ -61,7 +61,7 @@ async fn a_group_whose_rows_are_all_deleted_becomes_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_end_near_the_target_size_and_row_groups_near_theirs() {
     let bench = Bench::new();
-    let noise = |n: i64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64)).rotate_left(17).wrapping_mul(0x2545_f491_4f6c_dd1d);
+    let noise = |n: i64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())).rotate_left(17).wrapping_mul(0x2545_f491_4f6c_dd1d);
     let n = Int64Array::from_iter_values((0..1_500_000).map(noise));
     let wide = batch(vec![("n", Arc::new(n))]);
     let a = bench.file("a", &wide, groups_of(500_000));
@@ -100,7 +100,7 @@ async fn statistics_are_those_of_the_rows_that_were_written() {
     assert_eq!(t.lower, Some(Value::String("x".repeat(255))));
     assert_eq!(t.upper, Some(Value::String(format!("{}y", "x".repeat(254)))));
     assert!(!t.exact);
-    assert_eq!(n.size, Some(footer(&done.files[0].location).row_group(0).column(0).compressed_size() as u64));
+    assert_eq!(n.size, Some(footer(&done.files[0].location).row_group(0).column(0).compressed_size().cast_unsigned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ async fn columns_are_promoted_filled_with_defaults_and_reordered() {
         ("i", Arc::new(Int32Array::from(vec![Some(1), None]))),
         ("f", Arc::new(Float32Array::from(vec![0.5, -1.5]))),
         ("d", Arc::new(Decimal128Array::from(vec![123, -5]).with_precision_and_scale(5, 2).unwrap())),
+        ("small", Arc::new(Decimal128Array::from(vec![7, -7]).with_precision_and_scale(4, 1).unwrap())),
         ("day", Arc::new(Date32Array::from(vec![1, -1]))),
         ("ms", Arc::new(TimestampMillisecondArray::from(vec![1_500, -1]))),
         ("bytes", Arc::new(BinaryArray::from_vec(vec![b"text", b""]))),
@@ -35,6 +36,7 @@ async fn columns_are_promoted_filled_with_defaults_and_reordered() {
         leaf(2, "i", Primitive::Long),
         leaf(3, "f", Primitive::Double),
         leaf(4, "d", Primitive::Decimal(20, 4)),
+        leaf(11, "small", Primitive::Decimal(12, 3)),
         leaf(5, "day", Primitive::Timestamp),
         leaf(6, "ms", Primitive::TimestampTz),
     ]);
@@ -48,6 +50,7 @@ async fn columns_are_promoted_filled_with_defaults_and_reordered() {
     let expected: Vec<ArrayRef> = vec![
         Arc::new(arrow_array::Float64Array::from(vec![0.5, -1.5])),
         Arc::new(Decimal128Array::from(vec![12_300, -500]).with_precision_and_scale(20, 4).unwrap()),
+        Arc::new(Decimal128Array::from(vec![700, -700]).with_precision_and_scale(12, 3).unwrap()),
         Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![86_400_000_000, -86_400_000_000])),
         Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![1_500_000, -1_000]).with_timezone("UTC")),
     ];

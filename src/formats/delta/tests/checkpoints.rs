@@ -84,8 +84,24 @@ fn checkpoints_are_written_at_the_interval_alone() {
     assert!(block(table(made.root()).settle(Version(3))).is_empty());
     assert!(!made.log("00000000000000000003.checkpoint.parquet").exists() && !made.log("_last_checkpoint").exists());
     assert!(block(table(made.root()).settle(Version(2))).is_empty());
-    let hint = std::fs::read_to_string(made.log("_last_checkpoint")).unwrap();
-    assert!(hint.contains("\"version\":2"));
+    let hint = || std::fs::read_to_string(made.log("_last_checkpoint")).unwrap();
+    assert!(hint().contains("\"version\":2"));
+}
+
+#[test]
+fn the_hint_is_set_back_only_where_it_is_wrong() {
+    let made = made(&["deletionVectors"]);
+    made.commit(3, &[info(11 * DAY)]);
+    made.commit(4, &[info(11 * DAY)]);
+    let settle = |version| assert!(block(table(made.root()).settle(Version(version))).is_empty());
+    let hint = || std::fs::read_to_string(made.log("_last_checkpoint")).unwrap();
+    settle(4);
+    settle(2);
+    assert!(made.log(CHECKPOINT).exists() && hint().contains("\"version\":4"));
+    std::fs::write(made.log("_last_checkpoint"), "{\"version\":77}").unwrap();
+    std::fs::remove_file(made.log(CHECKPOINT)).unwrap();
+    settle(2);
+    assert!(hint().contains("\"version\":2"), "{}", hint());
 }
 
 #[test]
@@ -121,4 +137,21 @@ fn v2_checkpoints_are_read_with_their_sidecars() {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(made.log("00000000000000000002.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json"), text).unwrap();
     assert_eq!(describe(&state(&made)), before);
+}
+
+#[test]
+fn a_checkpoint_with_any_damaged_byte_of_its_footer_is_an_error_or_harmless() {
+    let made = made(&["deletionVectors"]);
+    assert!(block(table(made.root()).settle(Version(2))).is_empty());
+    std::fs::remove_file(made.commit_path(0)).unwrap();
+    let good = std::fs::read(made.log(CHECKPOINT)).unwrap();
+    let footer = good.len() - 8 - usize::try_from(u32::from_le_bytes(*good[..good.len() - 4].last_chunk().unwrap())).unwrap();
+    let mut refused = 0;
+    for at in (footer..good.len()).step_by(9) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x1f;
+        std::fs::write(made.log(CHECKPOINT), bad).unwrap();
+        refused += usize::from(made.load().is_err());
+    }
+    assert!(refused > 40, "{refused}");
 }

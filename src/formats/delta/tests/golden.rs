@@ -20,7 +20,6 @@ fn tables(below: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the folder of tables is named by the environment")]
 fn every_table_of_other_engines_is_read_right_or_refused_by_name() {
     let Some(golden) = std::env::var_os("OTF_GOLDEN").map(PathBuf::from) else { return };
     let oracle: Json = serde_json::from_slice(&std::fs::read(golden.join("oracle/delta.json")).unwrap()).unwrap();
@@ -71,7 +70,6 @@ fn rows_at(root: &Path, version: i64) -> Result<Option<u64>> {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the folder of tables is named by the environment")]
 fn every_version_of_tables_of_other_engines_has_its_rows() {
     let Some(golden) = std::env::var_os("OTF_GOLDEN").map(PathBuf::from) else { return };
     let oracle: Json = serde_json::from_slice(&std::fs::read(golden.join("oracle/delta-versions.json")).unwrap()).unwrap();
