@@ -55,6 +55,16 @@ fn a_place_without_a_table_ends_with_3_and_says_where_it_looked() {
 }
 
 #[test]
+fn a_name_in_a_catalog_that_is_not_there_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("sqlite://{}/none.db", folder.path().display());
+    std::fs::write(folder.path().join("otf.toml"), format!("[catalog.prod]\ntype = \"sql\"\nuri = \"{uri}\"\n")).unwrap();
+    let json = otf(folder.path(), &["inspect", "prod.db.t", "--output", "json"]);
+    assert_eq!((status(&json), &document(&json)["error"]["kind"]), (3, &Value::from("not-found")));
+    assert_eq!(status(&otf(folder.path(), &["inspect", "prod.t"])), 2);
+}
+
+#[test]
 fn what_this_version_cannot_do_ends_with_3() {
     let folder = tempfile::tempdir().unwrap();
     for words in [
