@@ -32,6 +32,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What a main thread usually has.
+const STACK: usize = 8 << 20;
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -64,10 +67,7 @@ pub fn start(arguments: Vec<OsString>, system: &System) -> u8 {
             error.kind().exit_status()
         }
         Err(_) => {
-            ui.error(
-                &Error::bug("this is a bug: the tool stopped at a place it should never reach")
-                    .hint("please report it with the command, after running it again with -vv; nothing that was committed is lost"),
-            );
+            ui.error(&bug());
             Kind::Bug.exit_status()
         }
     }
@@ -83,10 +83,21 @@ fn run(arguments: Vec<OsString>, early: &Ui, system: &System) -> std::result::Re
     let ui = Ui::new(settings.output, settings.color, system);
     system::log_to_stderr(settings.level, settings.log == crate::config::LogFormat::Json);
     let runtime = system::runtime(settings.threads).map_err(|error| (error, ui))?;
-    let session = Session { settings, ui, system };
+    let session = Session { settings, ui, system: system.clone() };
+    let (done, work) = tokio::sync::oneshot::channel();
+    let inside = runtime.handle().clone();
+    // The verb has a thread of its own: a stretch of work without a pause must not keep a signal waiting.
+    let thread = std::thread::Builder::new().name("otf-verb".into()).stack_size(STACK).spawn(move || {
+        // Nobody listens any more after a signal.
+        drop(done.send(inside.block_on(dispatch(&cli.command, &session))));
+    });
+    if let Err(error) = thread {
+        return Err((Error::unavailable("the system gave no thread").because(error), ui));
+    }
     let ended = runtime.block_on(async {
         tokio::select! {
-            ended = dispatch(&cli.command, &session) => ended,
+            // A panic drops the other end.
+            ended = work => ended.unwrap_or_else(|_| Err(bug())),
             stopped = system::stopped() => Err(stopped),
         }
     });
@@ -95,7 +106,13 @@ fn run(arguments: Vec<OsString>, early: &Ui, system: &System) -> std::result::Re
     ended.map_err(|error| (error, ui))
 }
 
-async fn dispatch(command: &Command, session: &Session<'_>) -> Result<u8> {
+/// A panic, as people are told of it.
+fn bug() -> Error {
+    Error::bug("this is a bug: the tool stopped at a place it should never reach")
+        .hint("please report it with the command and what -vv says; nothing that was committed is lost")
+}
+
+async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
     match command {
         Command::Compact(args) => commands::compact::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,

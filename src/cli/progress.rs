@@ -1,11 +1,15 @@
 //! Watching a run: a bar for people on a terminal, log lines for everybody else.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ops::Progress;
 use crate::units::Bytes;
+
+/// How often the bar moves while a group is under way.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A bar of bytes on standard error.
 #[derive(Debug)]
@@ -32,10 +36,11 @@ impl Bar {
 
 impl Progress for Bar {
     fn planned(&self, groups: usize, bytes: Bytes) {
-        if let Ok(style) = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {msg}  {elapsed} (about {eta} left)") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:32} {bytes}/{total_bytes}  {msg}  {elapsed}") {
             self.bar.set_style(style.progress_chars("━╸ "));
         }
         self.bar.set_length(bytes.0);
+        self.bar.enable_steady_tick(TICK);
         self.show(|state| *state = (0, groups));
     }
 

@@ -14,16 +14,16 @@ use crate::wiring::{self, Opened, System};
 
 /// One run of the tool.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub struct Session {
     /// What options, environment and file come to.
     pub settings: Settings,
     /// Where results go.
     pub ui: Ui,
     /// The surroundings.
-    pub system: &'a System,
+    pub system: System,
 }
 
-impl Session<'_> {
+impl Session {
     /// All storage that the settings reach.
     ///
     /// # Errors

@@ -10,6 +10,9 @@ use crate::config::{Color, Output};
 use crate::error::{Error, Result};
 use crate::wiring::System;
 
+/// Narrower tables are not worth wrapping.
+const NARROW: u16 = 40;
+
 /// Colours, if they are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
@@ -150,7 +153,11 @@ pub fn error_text(error: &Error, paint: Paint) -> String {
 /// A table for people: `headers` over `rows`, every column but the first `texts` ones right-aligned.
 pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::NOTHING);
+    // A terminal that is too narrow for words (or does not know its width) gets whole lines and wraps them itself.
+    if table.width().is_none_or(|width| width >= NARROW) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
     table.set_header(headers);
     for row in rows {

@@ -55,6 +55,16 @@ fn a_place_without_a_table_ends_with_3_and_says_where_it_looked() {
 }
 
 #[test]
+fn a_name_in_a_catalog_that_is_not_there_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("sqlite://{}/none.db", folder.path().display());
+    std::fs::write(folder.path().join("otf.toml"), format!("[catalog.prod]\ntype = \"sql\"\nuri = \"{uri}\"\n")).unwrap();
+    let json = otf(folder.path(), &["inspect", "prod.db.t", "--output", "json"]);
+    assert_eq!((status(&json), &document(&json)["error"]["kind"]), (3, &Value::from("not-found")));
+    assert_eq!(status(&otf(folder.path(), &["inspect", "prod.t"])), 2);
+}
+
+#[test]
 fn what_this_version_cannot_do_ends_with_3() {
     let folder = tempfile::tempdir().unwrap();
     for words in [
@@ -193,4 +203,23 @@ fn the_demo_compacts_both_tables_and_a_second_run_finds_nothing() {
     assert_eq!(done(folder, 0, &["inspect", state])["totals"]["files"], 301);
     assert_eq!(done(folder, 0, &["compact", state])["plan"]["groups"][0]["files"], 301);
     assert_eq!(done(folder, 4, &["compact", state, "--yes"])["error"]["kind"], "refused");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_run_with_75_and_a_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otf"));
+    command.args(["demo", "shop", "--output", "json"]).current_dir(folder.path()).env_clear().stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The first file of the demo says that the run is under way.
+    while !folder.path().join("shop/lineitem/data").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the demo ended before it wrote anything");
+        std::thread::yield_now();
+    }
+    let signalled = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let output = child.wait_with_output().unwrap();
+    let error = &document(&output)["error"];
+    assert_eq!((status(&output), &error["kind"], &error["context"]["signal"]), (75, &Value::from("unavailable"), &Value::from("SIGTERM")));
 }

@@ -18,7 +18,7 @@ pub struct CompletionsArgs {
 /// # Errors
 ///
 /// `Unavailable` if standard output cannot be written.
-pub fn run(args: &CompletionsArgs, command: &mut clap::Command, session: &Session<'_>) -> Result<u8> {
+pub fn run(args: &CompletionsArgs, command: &mut clap::Command, session: &Session) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "otf", &mut script);
     session.ui.text(&String::from_utf8_lossy(&script)).map(|()| 0)

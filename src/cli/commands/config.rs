@@ -29,7 +29,7 @@ pub enum ConfigCommand {
 /// # Errors
 ///
 /// `Unavailable` if standard output cannot be written.
-pub fn run(args: &ConfigArgs, session: &Session<'_>) -> Result<u8> {
+pub fn run(args: &ConfigArgs, session: &Session) -> Result<u8> {
     match args.command {
         ConfigCommand::Schema => session.ui.json(&schema())?,
         ConfigCommand::Check => check(session)?,
@@ -37,7 +37,7 @@ pub fn run(args: &ConfigArgs, session: &Session<'_>) -> Result<u8> {
     Ok(0)
 }
 
-fn check(session: &Session<'_>) -> Result<()> {
+fn check(session: &Session) -> Result<()> {
     let settings = &session.settings;
     let mut shown = settings.config.clone();
     shown.output = Some(settings.output);

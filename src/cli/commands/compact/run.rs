@@ -19,7 +19,7 @@ use crate::wiring::system::{operation_id, peak_memory_bytes};
 /// # Errors
 ///
 /// As the operation: nothing has been committed, or the outcome in the document says what has.
-pub async fn run(args: &CompactArgs, session: &Session<'_>) -> Result<u8> {
+pub async fn run(args: &CompactArgs, session: &Session) -> Result<u8> {
     let asked = settings::asked(args, &session.settings.config.compact)?;
     let store = session.store()?;
     let opened = session.open(&args.table, &store).await?;
@@ -98,7 +98,7 @@ fn ended(table: &dyn Table, operation: &OperationId, finished: Finished) -> Comp
     }
 }
 
-fn show(document: &CompactDocument, agreed: bool, session: &Session<'_>) -> Result<u8> {
+fn show(document: &CompactDocument, agreed: bool, session: &Session) -> Result<u8> {
     if session.ui.is_json() {
         session.ui.json(document)?;
     } else {

@@ -40,7 +40,7 @@ pub struct DemoArgs {
 /// # Errors
 ///
 /// `Refused` if the folder is not empty; otherwise as the operations.
-pub async fn run(args: &DemoArgs, session: &Session<'_>) -> Result<u8> {
+pub async fn run(args: &DemoArgs, session: &Session) -> Result<u8> {
     let root = empty_folder(&args.folder, session)?;
     if session.settings.dry_run {
         return Err(Error::usage("the demo writes tables and has no dry run").hint("leave --dry-run out, or name a folder of its own"));
@@ -65,7 +65,7 @@ pub async fn run(args: &DemoArgs, session: &Session<'_>) -> Result<u8> {
     Ok(0)
 }
 
-fn say(session: &Session<'_>, text: &str) -> Result<()> {
+fn say(session: &Session, text: &str) -> Result<()> {
     if session.ui.is_json() { Ok(()) } else { session.ui.text(text) }
 }
 
@@ -76,7 +76,7 @@ const fn article(format: FormatName) -> &'static str {
     }
 }
 
-fn empty_folder(folder: &Path, session: &Session<'_>) -> Result<Location> {
+fn empty_folder(folder: &Path, session: &Session) -> Result<Location> {
     let text = folder.to_str().ok_or_else(|| Error::usage("the folder's name is not Unicode"))?;
     let root = Location::parse_below(text, &session.system.here()?)?;
     if root.scheme() != "file" {
@@ -90,7 +90,7 @@ fn empty_folder(folder: &Path, session: &Session<'_>) -> Result<Location> {
     }
 }
 
-async fn make(store: &Store, place: &Location, format: FormatName, content: Content, session: &Session<'_>) -> Result<()> {
+async fn make(store: &Store, place: &Location, format: FormatName, content: Content, session: &Session) -> Result<()> {
     let (id, now) = (operation_id().to_string(), session.system.clock.now());
     match format {
         FormatName::Iceberg => iceberg::make(store, place, content, &id, now).await,
@@ -98,7 +98,7 @@ async fn make(store: &Store, place: &Location, format: FormatName, content: Cont
     }
 }
 
-async fn compacted(store: &Store, place: &Location, session: &Session<'_>) -> Result<CompactDocument> {
+async fn compacted(store: &Store, place: &Location, session: &Session) -> Result<CompactDocument> {
     let opened = open(&place.to_string(), None, place, &session.settings.config.catalog, store).await?;
     let (engine, progress) = (session.engine(store)?, session.progress());
     let parts = Parts {

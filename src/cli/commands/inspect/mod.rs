@@ -50,7 +50,7 @@ struct Report<'a> {
 /// # Errors
 ///
 /// As opening and reading the table; nothing is ever written.
-pub async fn run(args: &InspectArgs, session: &Session<'_>) -> Result<u8> {
+pub async fn run(args: &InspectArgs, session: &Session) -> Result<u8> {
     let start = session.system.clock.now();
     let store = session.store()?;
     let opened = session.open(&args.table, &store).await?;
@@ -59,7 +59,9 @@ pub async fn run(args: &InspectArgs, session: &Session<'_>) -> Result<u8> {
     let target = version.defaults().target_file_size;
     let census = gather(version.as_ref(), engine.as_ref(), target).await?;
     let snapshot = version.snapshot();
-    let health = health::judge(&census, target, snapshot.versions_kept, &args.table.table);
+    // One exact state cannot be mended: the commands name the table itself.
+    let name = if opened.read_only { snapshot.location.to_string() } else { args.table.table.clone() };
+    let health = health::judge(&census, target, snapshot.versions_kept, &name);
     let report = Report {
         format: opened.table.format(),
         snapshot,

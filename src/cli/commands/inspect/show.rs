@@ -128,7 +128,7 @@ fn partitions(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint:
         })
         .collect();
     let left_out = partitions.len().saturating_sub(rows.len());
-    text.push_str(&format!("\n{} {}\n", count(partitions.len() as u64), paint.bold("partitions, most small files first")));
+    text.push_str(&format!("\n{} ({}, most small files first)\n", paint.bold("partitions"), count(partitions.len() as u64)));
     text.push_str(&table(&["partition", "files", "bytes", "small files"], &rows, 1));
     if left_out > 0 {
         text.push_str(&paint.dim(&format!("… and {} more (--partitions lists them)\n", count(left_out as u64))));
