@@ -1,3 +1,13 @@
-//! The thin binary.
+//! The thin binary: arguments in, exit status out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use otf::wiring::System;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().collect();
+    ExitCode::from(otf::cli::start(arguments, &System::of_process()))
+}

@@ -126,4 +126,7 @@ pub trait TableVersion: Send + Sync {
 
     /// The folders, besides those of data files, where an unfinished [`Self::offer`] may leave files whose names hold the operation id.
     fn metadata_folders(&self) -> Vec<Location>;
+
+    /// The folders below which data files are written.
+    fn data_folders(&self) -> Vec<Location>;
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::file::DataFile;
 use super::output::NewFile;
+use super::snapshot::Version;
 use crate::error::{Error, Result};
 
 /// The id of one run of an operation. Every commit carries it, so that "did mine land?" is answered by reading history.
@@ -31,6 +32,8 @@ pub struct Change {
     pub operation: OperationId,
     /// Number of the change within the operation, from 0.
     pub part: u32,
+    /// The version the groups were planned on; what the change depends on (schema, protocol) is what it was there.
+    pub base: Option<Version>,
     /// What it means for the rows.
     pub intent: Intent,
     /// Independent parts: a conflict drops only the groups it hits.

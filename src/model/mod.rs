@@ -5,7 +5,9 @@
 //! drop them.
 
 pub mod change;
+mod evidence;
 pub mod file;
+pub mod literal;
 pub mod output;
 pub mod predicate;
 pub mod schema;

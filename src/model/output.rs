@@ -44,7 +44,7 @@ pub struct MappedName {
     /// Names it may have in files.
     pub names: Vec<String>,
     /// Nested columns.
-    pub fields: Vec<MappedName>,
+    pub fields: Vec<Self>,
 }
 
 /// Columns that keep row ids in rewritten files.

@@ -1,1 +1,165 @@
-//! leftovers
+//! What runs that died left behind.
+//!
+//! Before a run writes its first file it announces itself in `<table>/_otf/<operation id>.json`, and withdraws the note when it is done. A note
+//! whose run is gone leads the next run to its files: their names hold the operation id. They are deleted only if that operation is not in the
+//! table's history and can no longer come to be there.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::formats::TableVersion;
+use crate::location::Location;
+use crate::model::OperationId;
+use crate::ops::Parts;
+use crate::store::Meta;
+use crate::units::Timestamp;
+
+/// The folder of notes below the table's root. Readers of both formats pass over names that begin with `_`.
+const FOLDER: &str = "_otf";
+/// A run elsewhere is taken for dead when its note is this old.
+const LEASE_MS: i64 = 24 * 60 * 60 * 1000;
+/// On storage across a network a request of a dead process may still be under way for so long.
+const LATE_REQUEST_MS: i64 = 10 * 60 * 1000;
+
+/// A process: what tells whether it still runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The machine.
+    pub host: String,
+    /// The process id.
+    pub process: u32,
+    /// Tells processes with the same id apart: when it started, in the machine's own ticks.
+    pub started: u64,
+}
+
+/// Knows this process and others on this machine.
+pub trait Processes: Send + Sync {
+    /// This process.
+    fn current(&self) -> Owner;
+    /// Whether `owner` still runs; `None` where that cannot be known from here.
+    fn is_running(&self, owner: &Owner) -> Option<bool>;
+}
+
+/// The note of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    operation: String,
+    part: u32,
+    owner: Owner,
+    announced_ms: i64,
+    /// Folders that may hold files whose names contain `name`.
+    folders: Vec<String>,
+    /// What names of the run's files contain.
+    name: String,
+}
+
+/// A note that has been written and must be withdrawn.
+#[derive(Debug)]
+pub struct Announced {
+    place: Location,
+}
+
+/// What the names of files of one part of an operation contain.
+pub fn name_of(operation: &OperationId, part: u32) -> String {
+    format!("{operation}-p{part}")
+}
+
+/// Leaves a note at the table before anything else is written there.
+///
+/// # Errors
+///
+/// `Refused` or `Unavailable` if the table's folder cannot be written: then nothing else could be either.
+pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, folders: &[Location]) -> Result<Announced> {
+    let note = Note {
+        operation: operation.0.clone(),
+        part,
+        owner: parts.processes.current(),
+        announced_ms: parts.clock.now().0,
+        folders: folders.iter().map(ToString::to_string).collect(),
+        name: name_of(operation, part),
+    };
+    let place = root.child(FOLDER).child(&format!("{}.json", note.name));
+    let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
+    parts.store.put(&place, bytes.into()).await?;
+    Ok(Announced { place })
+}
+
+/// Takes the note back: nothing of the run is left behind. After an unknown outcome it must stay.
+pub async fn withdraw(parts: Parts<'_>, announced: Announced) {
+    if let Err(error) = parts.store.delete(&announced.place).await {
+        parts.progress.remark(&format!("a note of this run could not be removed: {error}"));
+    }
+}
+
+/// Deletes what dead runs left at the table, and returns how many files that were.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer. What cannot be read or judged is left for later.
+pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion) -> Result<u64> {
+    let folder = root.child(FOLDER);
+    let notes: Vec<Meta> = match parts.store.list_all(&folder).await {
+        Ok(notes) => notes,
+        Err(error) if error.kind() == Kind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut deleted = 0;
+    for meta in notes {
+        let Some(bytes) = parts.store.get_if_exists(&meta.location).await? else { continue };
+        let Ok(note) = serde_json::from_slice::<Note>(&bytes) else {
+            // Half a note is all its run ever wrote: data comes after the note.
+            if is_older_than(parts, meta.modified, LEASE_MS) {
+                parts.store.delete(&meta.location).await?;
+            }
+            continue;
+        };
+        if !is_dead(parts, &note, &meta) {
+            continue;
+        }
+        if version.find(&OperationId(note.operation.clone()), note.part, None).await?.is_none() {
+            deleted += delete_files(parts, root, &note, version).await?;
+        }
+        parts.store.delete(&meta.location).await?;
+    }
+    Ok(deleted)
+}
+
+fn is_older_than(parts: Parts<'_>, time: Timestamp, ms: i64) -> bool {
+    parts.clock.now().0.saturating_sub(time.0) > ms
+}
+
+fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
+    match parts.processes.is_running(&note.owner) {
+        Some(true) => false,
+        Some(false) => meta.location.scheme() == "file" || is_older_than(parts, meta.modified, LATE_REQUEST_MS),
+        None => is_older_than(parts, meta.modified, LEASE_MS),
+    }
+}
+
+async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
+    let mut found: HashSet<Location> = HashSet::new();
+    for folder in &note.folders {
+        let folder = Location::parse(folder)?;
+        // A note is a file anybody could have written: it never leads outside the folders the table itself names.
+        let known = folder.is_below(root)
+            || version.metadata_folders().contains(&folder)
+            || version.data_folders().iter().any(|f| folder.is_below(f));
+        if known && !note.name.is_empty() && note.name.contains(&note.operation) && note.operation.len() >= 8 {
+            let entries = parts.store.leftovers(&folder, &note.name).await?;
+            found.extend(entries);
+        }
+    }
+    // Belt and braces: whatever the history says, a live file is never deleted.
+    let mut files = version.files(false);
+    while let Some(file) = files.try_next().await? {
+        found.remove(&file.location);
+    }
+    let count = found.len() as u64;
+    match parts.store.delete_all(found.into_iter().collect()).await.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(count),
+    }
+}

@@ -42,6 +42,8 @@ pub struct Parts<'a> {
     pub clock: &'a dyn Clock,
     /// Who watches.
     pub progress: &'a dyn Progress,
+    /// This process and its neighbours.
+    pub processes: &'a dyn leftovers::Processes,
 }
 
 impl std::fmt::Debug for Parts<'_> {

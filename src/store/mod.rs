@@ -2,25 +2,30 @@
 //!
 //! The store knows places and bytes, nothing of tables. It is a thin face over `object_store`; counting and failing are decorators beneath it.
 
+mod answer;
 pub mod counting;
 pub mod faulty;
 pub mod local;
 pub mod resolve;
+mod writer;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
 use futures::stream::BoxStream;
-
-use crate::error::Result;
-use crate::location::Location;
-use crate::units::Timestamp;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
+use crate::location::Location;
+use crate::units::Timestamp;
+
+use answer::write_error;
+
+pub use answer::storage_error;
+pub use writer::Writer;
 
 /// Finds the object store that holds a place. Implemented by wiring (and by tests).
 pub trait Resolve: Send + Sync {
@@ -111,29 +116,40 @@ impl Store {
     ///
     /// `NotFound`; `Corrupt` if the object is shorter; `Unavailable` if storage did not answer.
     pub async fn get_range(&self, location: &Location, range: Range<u64>) -> Result<Buffer> {
-        let (store, path) = self.resolver.resolve(location)?;
-        let wanted = range.end.saturating_sub(range.start);
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let answer = store.get_opts(&path, options).await.map_err(|e| storage_error(e, location))?;
-        let bytes = answer.bytes().await.map_err(|e| storage_error(e, location))?;
-        if (bytes.len() as u64) < wanted {
-            return Err(Error::corrupt("file is shorter than its metadata says").about("file", location));
+        let wanted = range
+            .end
+            .checked_sub(range.start)
+            .ok_or_else(|| Error::corrupt("a byte range ends before it starts").about("file", location))?;
+        if wanted == 0 {
+            return Ok(Buffer::new());
         }
-        Ok(bytes)
+        let (store, path) = self.resolver.resolve(location)?;
+        let too_short = || Error::corrupt("file is shorter than its metadata says").about("file", location);
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let answer = match store.get_opts(&path, options).await {
+            Ok(answer) => answer.bytes().await.map_err(|e| storage_error(e, location))?,
+            // Stores word a range beyond the end in many ways; the size tells.
+            Err(error @ object_store::Error::Generic { .. }) => match store.head(&path).await {
+                Ok(meta) if meta.size < range.end => return Err(too_short()),
+                _ => return Err(storage_error(error, location)),
+            },
+            Err(error) => return Err(storage_error(error, location)),
+        };
+        if answer.len() as u64 == wanted { Ok(answer) } else { Err(too_short()) }
     }
 
     /// Writes the object unless there is one: the only way to claim a version.
     ///
     /// # Errors
     ///
-    /// `Unavailable` means *unknown*: the object may have been written, or may yet be. `Refused` means it was not.
+    /// `Unavailable` means *unknown*: the object may have been written, or may yet be. Every other kind means it was not.
     pub async fn put_if_absent(&self, location: &Location, bytes: Buffer) -> Result<Put> {
         let (store, path) = self.resolver.resolve(location)?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match store.put_opts(&path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(Put::Created),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Put::Exists),
-            Err(error) => Err(storage_error(error, location)),
+            Err(error) => Err(write_error(error, location)),
         }
     }
 
@@ -144,7 +160,7 @@ impl Store {
     /// `Unavailable` if storage did not answer; `Refused` if it does not let us write.
     pub async fn put(&self, location: &Location, bytes: Buffer) -> Result<()> {
         let (store, path) = self.resolver.resolve(location)?;
-        store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(|e| storage_error(e, location))?;
+        store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(|e| write_error(e, location))?;
         Ok(())
     }
 
@@ -159,14 +175,24 @@ impl Store {
         Ok(Writer::new(location.clone(), upload))
     }
 
-    /// Every object below `prefix`, at any depth, in no particular order.
+    /// Every object below `prefix`, at any depth, in no particular order. A folder that does not exist is empty.
+    ///
+    /// Objects still being written are no objects; see [`Self::unfinished`].
     pub fn list(&self, prefix: &Location) -> BoxStream<'static, Result<Meta>> {
-        self.list_resolved(prefix, None)
+        finished(self.list_resolved(prefix, None))
+    }
+
+    /// Files below `prefix`, at any depth, that were being written as objects when a process was killed, or are being written now.
+    /// Their names contain the name the object was to have (see [`local::is_unfinished`]). Local storage only: elsewhere unfinished uploads
+    /// have no names, and the bucket's lifecycle rules remove them.
+    pub fn unfinished(&self, prefix: &Location) -> BoxStream<'static, Result<Meta>> {
+        let all = self.list_resolved(prefix, None);
+        all.try_filter(|meta| std::future::ready(local::is_unfinished(meta.location.name()))).boxed()
     }
 
     /// Every object below `prefix` whose name sorts after `name`, where storage can tell; a superset otherwise.
     pub fn list_after(&self, prefix: &Location, name: &str) -> BoxStream<'static, Result<Meta>> {
-        self.list_resolved(prefix, Some(name))
+        finished(self.list_resolved(prefix, Some(name)))
     }
 
     fn list_resolved(&self, prefix: &Location, after: Option<&str>) -> BoxStream<'static, Result<Meta>> {
@@ -174,20 +200,16 @@ impl Store {
             Ok(found) => found,
             Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
         };
-        let stream = match after {
-            Some(name) => store.list_with_offset(Some(&path), &path.clone().join(name)),
+        let stream = match after.map(|name| Path::parse(format!("{path}/{name}"))) {
+            Some(Ok(after)) => store.list_with_offset(Some(&path), &after),
+            Some(Err(error)) => {
+                let error = storage_error(error.into(), prefix);
+                return futures::stream::once(async { Err(error) }).boxed();
+            }
             None => store.list(Some(&path)),
         };
         let prefix = prefix.clone();
-        stream
-            .map(move |entry| {
-                let meta = entry.map_err(|e| storage_error(e, &prefix))?;
-                let key = meta.location.as_ref();
-                let below = key.strip_prefix(path.as_ref()).unwrap_or(key).trim_start_matches('/');
-                let modified = Timestamp(meta.last_modified.timestamp_millis());
-                Ok(Meta { location: prefix.child(below), size: meta.size, modified })
-            })
-            .boxed()
+        stream.map(move |entry| entry.map(|meta| found(&prefix, &path, &meta)).map_err(|e| storage_error(e, &prefix))).boxed()
     }
 
     /// Names of folders and objects directly below `prefix`.
@@ -196,10 +218,23 @@ impl Store {
     ///
     /// `Unavailable` if storage did not answer. A folder that does not exist is empty.
     pub async fn children(&self, prefix: &Location) -> Result<Vec<Location>> {
+        self.entries(prefix, |name| !local::is_unfinished(name)).await
+    }
+
+    /// Objects directly in `folder` whose names contain `part`, unfinished ones included: what a dead run left there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
+        self.entries(folder, |name| name.contains(part)).await
+    }
+
+    async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {
         let (store, path) = self.resolver.resolve(prefix)?;
         let listing = store.list_with_delimiter(Some(&path)).await.map_err(|e| storage_error(e, prefix))?;
         let keys = listing.common_prefixes.into_iter().chain(listing.objects.into_iter().map(|o| o.location));
-        Ok(keys.filter_map(|key| key.filename().map(|name| prefix.child(name))).collect())
+        Ok(keys.filter_map(|key| key.filename().filter(|name| wanted(name)).map(|name| prefix.child(name))).collect())
     }
 
     /// Deletes the object; one that is not there is deleted already.
@@ -231,81 +266,14 @@ impl Store {
     }
 }
 
-/// An object being written. Dropped without [`Self::finish`], it never appears.
-pub struct Writer {
-    location: Location,
-    upload: WriteMultipart,
-    written: u64,
+/// The object `meta` of a listing of the key `folder`, which is the place `prefix`.
+fn found(prefix: &Location, folder: &Path, meta: &ObjectMeta) -> Meta {
+    let key = meta.location.as_ref();
+    let below = key.strip_prefix(folder.as_ref()).unwrap_or(key).trim_start_matches('/');
+    let modified = Timestamp(meta.last_modified.timestamp_millis());
+    Meta { location: prefix.child(below), size: meta.size, modified }
 }
 
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("location", &self.location).field("written", &self.written).finish()
-    }
-}
-
-impl Writer {
-    /// Parts of this size are sent while more is being written.
-    const PART: usize = 8 << 20;
-    /// How many parts may be under way.
-    const PARTS_IN_FLIGHT: usize = 2;
-
-    fn new(location: Location, upload: Box<dyn MultipartUpload>) -> Self {
-        Self { location, upload: WriteMultipart::new_with_chunk_size(upload, Self::PART), written: 0 }
-    }
-
-    /// Adds bytes; waits while too many parts are under way.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` if a part could not be written.
-    pub async fn write(&mut self, bytes: Buffer) -> Result<()> {
-        self.upload.wait_for_capacity(Self::PARTS_IN_FLIGHT).await.map_err(|e| storage_error(e, &self.location))?;
-        self.written += bytes.len() as u64;
-        self.upload.put(bytes);
-        Ok(())
-    }
-
-    /// Bytes added so far.
-    pub const fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// The place.
-    pub const fn location(&self) -> &Location {
-        &self.location
-    }
-
-    /// Makes the object appear, durable, and returns its size.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` if storage did not answer: the object may or may not be there.
-    pub async fn finish(self) -> Result<u64> {
-        self.upload.finish().await.map_err(|e| storage_error(e, &self.location))?;
-        Ok(self.written)
-    }
-
-    /// Gives the object up.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` if storage did not answer.
-    pub async fn abort(self) -> Result<()> {
-        self.upload.abort().await.map_err(|e| storage_error(e, &self.location))
-    }
-}
-
-/// What an object store's error means for the reader.
-pub fn storage_error(error: object_store::Error, location: &Location) -> Error {
-    use object_store::Error as E;
-    let base = match &error {
-        E::NotFound { .. } => Error::not_found("no such file"),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::new(Kind::Refused, "storage denied access")
-            .hint("check the credentials and the permissions of this place; nothing was changed"),
-        E::InvalidPath { .. } => Error::usage("storage cannot hold such a name"),
-        E::NotSupported { .. } | E::NotImplemented { .. } => Error::unsupported("storage cannot do this"),
-        _ => Error::unavailable("storage did not answer as expected"),
-    };
-    base.about("place", location).because(error)
+fn finished(all: BoxStream<'static, Result<Meta>>) -> BoxStream<'static, Result<Meta>> {
+    all.try_filter(|meta| std::future::ready(!local::is_unfinished(meta.location.name()))).boxed()
 }

@@ -1,1 +1,10 @@
-//! The one integration-test binary.
+//! The one integration-test binary. `$OTF_GOLDEN` names the folder of golden tables; without it the golden tests say so and pass.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests fail by panicking")]
+
+mod architecture;
+mod cli;
+mod documents;
+mod golden;
+mod land;
+mod support;

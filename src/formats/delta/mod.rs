@@ -1,1 +1,35 @@
-//! mod
+//! Delta Lake: the transaction log in and out, on its published protocol (`PROTOCOL.md` of the Delta project).
+//!
+//! The log is replayed newest first, so only live files are held. Every live file keeps what a later `remove` must repeat byte for byte. What a
+//! table may carry and what we do about it is one explicit table in [`protocol`].
+
+mod actions;
+mod arrow_text;
+mod bounds;
+mod checkpoint_columns;
+mod checkpoint_read;
+mod checkpoint_rows;
+mod checkpoint_write;
+mod commit;
+mod dv;
+mod entry;
+mod lines;
+mod live;
+mod log;
+mod output;
+mod partition;
+mod path;
+pub mod protocol;
+mod replay;
+mod row_tracking;
+mod schema;
+mod settings;
+mod stats_read;
+mod stats_write;
+mod table;
+#[cfg(test)]
+mod tests;
+mod version;
+
+pub use table::DeltaTable;
+pub use version::DeltaVersion;

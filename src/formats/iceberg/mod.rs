@@ -1,1 +1,51 @@
-//! mod
+//! Apache Iceberg, format versions 1 to 3.
+//!
+//! Metadata is a JSON document that is changed in place of being rebuilt, and manifests are Avro records that are written again with all they
+//! had: what we do not know survives. The place of the current metadata is a [`Pointer`]'s business.
+
+mod avro;
+mod commit;
+mod dangling;
+mod deletes;
+mod document;
+mod features;
+mod manifest;
+mod manifest_list;
+mod manifest_schema;
+mod manifest_write;
+mod metadata;
+mod names;
+mod output;
+mod pointer;
+mod positions;
+mod puffin;
+mod row_deletes;
+mod scan;
+mod spec;
+mod stats;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod types;
+mod values;
+
+pub use pointer::{NewMetadata, Pointer, Swap};
+pub use table::IcebergTable;
+
+/// Reads where the table of the metadata file `bytes` (which lies at `file`) says it is.
+///
+/// # Errors
+///
+/// `Corrupt` or `Unsupported` as for loading the table.
+pub fn table_location(bytes: &[u8], file: &crate::location::Location) -> crate::error::Result<crate::location::Location> {
+    metadata::Metadata::parse(bytes, file, None).map(|metadata| metadata.location)
+}
+
+/// When the table of the metadata file `bytes` was last updated, in ms; `None` if the document is damaged or does not say.
+pub fn last_updated(bytes: &[u8], file: &crate::location::Location) -> Option<i64> {
+    metadata::Metadata::parse(bytes, file, None).ok()?.number("last-updated-ms")
+}
+
+pub use names::digest;

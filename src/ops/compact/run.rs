@@ -1,1 +1,297 @@
-//! run
+//! Carries a plan out: rewrites its groups, commits them, and plans again what other writers hit.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::plan::{Group, Plan, Policy, roll_size};
+use super::survey::{Scope, Survey, survey, totals};
+use super::{Failure, Finished, Options, PlanDocument, Report};
+use crate::commit::State;
+use crate::engine::{RewriteTask, Rewritten};
+use crate::error::{Error, Kind, Result};
+use crate::formats::{OutputWishes, Table, TableVersion};
+use crate::location::Location;
+use crate::model::{Change, FileFormat, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
+use crate::ops::Parts;
+use crate::ops::document::Outcome;
+use crate::ops::land::{Landing, Patience, land};
+use crate::ops::leftovers;
+
+/// Groups under way at the same time, unless the user says otherwise: Iceberg's default.
+const CONCURRENT_GROUPS: usize = 5;
+
+/// Reads the table and works out what a run would do. Writes nothing.
+///
+/// # Errors
+///
+/// `Unsupported` or `Refused` where the table has something we cannot keep intact, by name.
+pub async fn plan(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<(Arc<dyn TableVersion>, Survey)> {
+    let version = table.load().await?;
+    let survey = examine(&*version, options, &Scope::Everything, parts).await?;
+    Ok((version, survey))
+}
+
+/// Plans and carries the plan out.
+///
+/// # Errors
+///
+/// As [`plan`], and whatever kept everything from landing. Where a part landed, the failures are in the report instead.
+pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Options, parts: Parts<'_>) -> Result<Finished> {
+    let (base, Survey { before, plan }) = plan(table, options, parts).await?;
+    let shown = PlanDocument::from(&plan);
+    let policy = policy(&*base, options)?;
+    let root = table.location();
+    let leftovers =
+        if plan.groups.is_empty() { clean_quietly(parts, root, &*base).await } else { leftovers::clean(parts, root, &*base).await? };
+    let mut run =
+        Run { table, operation, options, policy, parts, report: Report::default(), versions: Vec::new(), next_part: 0, end: None };
+    run.report.leftovers_removed = leftovers;
+    let mut hit = run.groups(Arc::clone(&base), plan.groups).await?;
+    let mut rounds = run.attempts(&*base);
+    while !hit.is_empty() && rounds > 1 && run.end.is_none() {
+        rounds -= 1;
+        // What others changed is planned anew, in their partitions alone.
+        let version = table.load().await?;
+        let again = examine(&*version, options, &Scope::Partitions(hit), parts).await?;
+        hit = run.groups(version, again.plan.groups).await?;
+    }
+    run.finish(&*base, before, shown, hit.is_empty()).await
+}
+
+/// What came of reading the table under these options.
+async fn examine(version: &dyn TableVersion, options: &Options, scope: &Scope, parts: Parts<'_>) -> Result<Survey> {
+    version.rewritable()?;
+    survey(version, options, &policy(version, options)?, scope, parts.engine).await
+}
+
+fn policy(version: &dyn TableVersion, options: &Options) -> Result<Policy> {
+    Policy::resolve(&options.wishes(), version.defaults().target_file_size)
+}
+
+/// Where there is nothing else to do, a place we may not write to is no failure.
+async fn clean_quietly(parts: Parts<'_>, root: &Location, version: &dyn TableVersion) -> u64 {
+    match leftovers::clean(parts, root, version).await {
+        Ok(count) => count,
+        Err(error) => {
+            parts.progress.remark(&format!("what an earlier run left behind could not be removed: {error}"));
+            0
+        }
+    }
+}
+
+/// A group whose files have been written.
+struct Written {
+    index: usize,
+    change: GroupChange,
+    done: Rewritten,
+}
+
+struct Run<'a> {
+    table: &'a dyn Table,
+    operation: &'a OperationId,
+    options: &'a Options,
+    policy: Policy,
+    parts: Parts<'a>,
+    report: Report,
+    versions: Vec<Version>,
+    next_part: u32,
+    /// Set when a commit was lost for good or its outcome is unknown: nothing more is tried.
+    end: Option<(State, Error)>,
+}
+
+impl Run<'_> {
+    fn attempts(&self, base: &dyn TableVersion) -> u32 {
+        self.options.commit_attempts.unwrap_or_else(|| base.defaults().commit_attempts)
+    }
+
+    /// Rewrites and commits `groups`; returns the partitions of groups that other writers hit.
+    async fn groups(&mut self, base: Arc<dyn TableVersion>, groups: Vec<Group>) -> Result<Vec<Partition>> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.parts.progress.planned(groups.len(), groups.iter().map(Group::bytes).sum());
+        let commits = self.options.partial_progress.unwrap_or(1).clamp(1, groups.len());
+        let per_commit = groups.len().div_ceil(commits);
+        let mut base = base;
+        let mut hit = Vec::new();
+        let mut rest = groups.into_iter();
+        loop {
+            let batch: Vec<Group> = rest.by_ref().take(per_commit).collect();
+            if batch.is_empty() || self.end.is_some() {
+                return Ok(hit);
+            }
+            if !self.versions.is_empty() {
+                base = self.table.load().await?;
+            }
+            hit.extend(self.batch(&base, batch).await?);
+        }
+    }
+
+    /// One commit: announce, rewrite, land, withdraw.
+    async fn batch(&mut self, base: &Arc<dyn TableVersion>, groups: Vec<Group>) -> Result<Vec<Partition>> {
+        let part = self.next_part;
+        self.next_part += 1;
+        let outputs: Vec<_> = groups.iter().map(|group| self.output(&**base, group)).collect::<Result<_>>()?;
+        let mut folders = base.metadata_folders();
+        folders.extend(outputs.iter().map(|output| output.directory.clone()));
+        folders.sort();
+        folders.dedup();
+        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &folders).await?;
+        let written = self.rewrite_all(&**base, groups.into_iter().zip(outputs), part).await;
+        if written.is_empty() {
+            leftovers::withdraw(self.parts, note).await;
+            return Ok(Vec::new());
+        }
+        let landing = self.land(Arc::clone(base), part, written).await;
+        if landing.end != State::Unknown {
+            leftovers::withdraw(self.parts, note).await;
+        }
+        Ok(self.account(landing))
+    }
+
+    fn output(&self, base: &dyn TableVersion, group: &Group) -> Result<OutputSpec> {
+        let roll = roll_size(group.bytes(), &self.policy);
+        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), codec: self.options.output.codec })
+    }
+
+    /// Rewrites groups side by side. A group that fails fails alone: its files are gone and the report names it.
+    async fn rewrite_all(&mut self, base: &dyn TableVersion, groups: impl Iterator<Item = (Group, OutputSpec)>, part: u32) -> Vec<Written> {
+        let limit = self.options.max_concurrent_groups.unwrap_or(CONCURRENT_GROUPS).max(1);
+        let (this, stem) = (&*self, leftovers::name_of(self.operation, part));
+        let results: Vec<(usize, Result<Written>)> = futures::stream::iter(groups.enumerate())
+            .map(|(index, (group, output))| {
+                let name_stem = format!("part-{index:05}-{stem}");
+                async move {
+                    let bytes = group.bytes();
+                    let result = this.rewrite(base, index, group, output, name_stem).await;
+                    this.parts.progress.group_done(bytes);
+                    (index, result)
+                }
+            })
+            .buffer_unordered(limit)
+            .collect()
+            .await;
+        let mut written = Vec::new();
+        for (index, result) in results {
+            match result {
+                Ok(group) => written.push(group),
+                Err(error) => self.report.groups_failed.push(Failure::new(index, error)),
+            }
+        }
+        // Commits list groups in plan order whatever order they finished in.
+        written.sort_by_key(|group| group.index);
+        written
+    }
+
+    async fn rewrite(&self, base: &dyn TableVersion, index: usize, group: Group, output: OutputSpec, name_stem: String) -> Result<Written> {
+        let deletes = base.row_deletes(&group.files).await?;
+        let mut live_rows = 0;
+        for (file, deleted) in group.files.iter().zip(&deletes) {
+            let stored = match file.rows {
+                Some(rows) => rows,
+                None => self.parts.engine.stored_rows(file).await?,
+            };
+            live_rows += live(stored, deleted)
+                .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
+        }
+        let inputs = group.files.iter().cloned().zip(deletes).collect();
+        let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
+        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone() };
+        Ok(Written { index, change, done })
+    }
+
+    async fn land(&mut self, base: Arc<dyn TableVersion>, part: u32, written: Vec<Written>) -> Landing {
+        let defaults = base.defaults();
+        let patience = Patience { attempts: self.attempts(&*base), min_wait_ms: defaults.min_wait_ms, max_wait_ms: defaults.max_wait_ms };
+        let mut groups = Vec::with_capacity(written.len());
+        for group in written {
+            self.report.rewritten(&group.done);
+            groups.push(group.change);
+        }
+        let change = Change {
+            operation: self.operation.clone(),
+            part,
+            base: base.snapshot().version,
+            intent: Intent::Rearrange,
+            groups,
+            drop_dangling_deletes: self.options.remove_dangling_deletes,
+        };
+        land(self.table, base, change, patience, self.parts).await
+    }
+
+    /// Books a landing; returns the partitions to plan again.
+    fn account(&mut self, landing: Landing) -> Vec<Partition> {
+        let hit = landing.hit.iter().filter_map(|group| group.removes.first()).map(|file| (*file.partition).clone()).collect();
+        self.report.groups_conflicted += landing.hit.len() as u64;
+        match (landing.version, landing.error) {
+            (Some(version), _) => {
+                self.versions.push(version);
+                self.report.landed(&landing.groups);
+            }
+            // Every group was hit: they are planned again, nothing is over yet.
+            (None, _) if landing.groups.is_empty() => {}
+            (None, error) => {
+                self.end = Some((landing.end, error.unwrap_or_else(|| Error::bug("a commit ended without a version or a reason"))));
+            }
+        }
+        hit
+    }
+
+    async fn finish(mut self, base: &dyn TableVersion, before: Totals, plan: PlanDocument, all_settled: bool) -> Result<Finished> {
+        if let Some(version) = self.versions.last() {
+            for error in self.table.settle(*version).await {
+                self.parts.progress.remark(&format!("left undone after the commit: {error}"));
+            }
+        }
+        self.report.groups_failed.sort_by_key(|failure| failure.group);
+        let end = self
+            .end
+            .take()
+            .or_else(|| (!all_settled).then(|| (State::Lost, Error::conflict("other writers kept changing the same files"))));
+        if self.versions.is_empty() {
+            if let Some((_, error)) = end {
+                return Err(error);
+            }
+            if !self.report.groups_failed.is_empty() {
+                return Err(self.report.groups_failed.swap_remove(0).into_error());
+            }
+        }
+        let failed = end.is_some() || !self.report.groups_failed.is_empty();
+        if let Some((_, error)) = end {
+            self.parts.progress.remark(&error.to_string());
+            self.report.stopped_by = Some(error.to_string());
+        }
+        let outcome = match (self.versions.is_empty(), failed) {
+            (true, _) => Outcome::NothingToDo,
+            (false, true) => Outcome::Partial,
+            (false, false) => Outcome::Landed,
+        };
+        let after = match outcome {
+            Outcome::NothingToDo => before,
+            _ => totals(&*self.table.load().await?, self.parts.engine).await?,
+        };
+        self.report.delete_files_removed = before.delete_files.saturating_sub(after.delete_files);
+        Ok(Finished { outcome, base_version: base.snapshot().version, versions: self.versions, before, after, plan, report: self.report })
+    }
+}
+
+/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored.
+pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
+    stored.checked_sub(deletes.len())
+}
+
+impl Plan {
+    /// The first file that is not Parquet, as the reason why the plan cannot be carried out.
+    pub(super) fn check_formats(&self) -> Result<()> {
+        let other = self.groups.iter().flat_map(|group| &group.files).find(|file| file.format != FileFormat::Parquet);
+        match other {
+            Some(file) => Err(Error::new(Kind::Unsupported, format!("{} data files cannot be rewritten", file.format.as_str()))
+                .about("file", &file.location)
+                .hint(
+                    "only Parquet data files are understood; choose others with --where, or leave the table to the engine that wrote it",
+                )),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The verbs: each takes its arguments and a session, and returns the exit status.
+
+pub mod compact;
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod inspect;

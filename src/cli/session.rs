@@ -1,0 +1,63 @@
+//! What a verb works with: settings, surroundings, ways to show things.
+
+use std::sync::Arc;
+
+use super::options::{Settings, TableArgs};
+use super::progress::{Bar, Lines};
+use super::ui::Ui;
+use crate::engine::Rewriter;
+use crate::error::Result;
+use crate::ops::Progress;
+use crate::store::Store;
+use crate::store::resolve::Stores;
+use crate::wiring::{self, Opened, System};
+
+/// One run of the tool.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// What options, environment and file come to.
+    pub settings: Settings,
+    /// Where results go.
+    pub ui: Ui,
+    /// The surroundings.
+    pub system: &'a System,
+}
+
+impl Session<'_> {
+    /// All storage that the settings reach.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for storage options that do not fit.
+    pub fn store(&self) -> Result<Store> {
+        Ok(Store::new(Arc::new(Stores::new(&self.settings.storage, &self.system.env)?)))
+    }
+
+    /// The engine of this build within the budget of the settings. Must be called inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the system gives no threads.
+    pub fn engine(&self, store: &Store) -> Result<Box<dyn Rewriter>> {
+        wiring::parts::engine(store, self.settings.memory, self.settings.threads)
+    }
+
+    /// The table that `args` name.
+    ///
+    /// # Errors
+    ///
+    /// As [`wiring::open()`].
+    pub async fn open(&self, args: &TableArgs, store: &Store) -> Result<Opened> {
+        wiring::open(&args.table, args.table_format, &self.system.here()?, &self.settings.config.catalog, store).await
+    }
+
+    /// Somebody who watches a run.
+    pub fn progress(&self) -> Box<dyn Progress> {
+        if self.settings.progress && self.system.stderr_is_terminal { Box::new(Bar::default()) } else { Box::new(Lines) }
+    }
+
+    /// Milliseconds since `start`.
+    pub fn ms_since(&self, start: crate::units::Timestamp) -> u64 {
+        u64::try_from(self.system.clock.now().0.saturating_sub(start.0)).unwrap_or(0)
+    }
+}

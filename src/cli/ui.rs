@@ -1,0 +1,222 @@
+//! What people and machines get to see: results on standard output, everything else on standard error.
+
+use std::io::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::config::{Color, Output};
+use crate::error::{Error, Result};
+use crate::wiring::System;
+
+/// Colours, if they are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Colours for a stream that is (or is not) a terminal. `NO_COLOR` (no-color.org) and `TERM=dumb` turn `auto` off.
+    pub fn new(color: Color, is_terminal: bool, system: &System) -> Self {
+        let plain =
+            system.env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) || system.env.get("TERM").is_some_and(|term| term == "dumb");
+        Self { on: color == Color::Always || (color == Color::Auto && is_terminal && !plain) }
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+    }
+
+    /// A heading.
+    pub fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    /// Something that went well.
+    pub fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// Something to look at.
+    pub fn warn(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    /// Something that went wrong.
+    pub fn bad(self, text: &str) -> String {
+        self.wrap("1;31", text)
+    }
+
+    /// An aside.
+    pub fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+}
+
+/// Where results go and what they look like.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    /// Text or JSON.
+    pub output: Output,
+    /// Colours of standard output.
+    pub paint: Paint,
+    /// Colours of standard error.
+    pub paint_errors: Paint,
+}
+
+impl Ui {
+    /// The ways of `output` and `color` in these surroundings.
+    pub fn new(output: Output, color: Color, system: &System) -> Self {
+        let paint = Paint::new(color, system.stdout_is_terminal, system);
+        Self { output, paint, paint_errors: Paint::new(color, system.stderr_is_terminal, system) }
+    }
+
+    /// Whether results are JSON.
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Prints `text` on standard output.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if standard output cannot be written. A reader that went away (`| head`) is no error.
+    pub fn text(&self, text: &str) -> Result<()> {
+        written(std::io::stdout().lock(), text)
+    }
+
+    /// Prints a remark on standard error. One that cannot be shown is dropped: there is nobody to tell.
+    pub fn remark(&self, text: &str) {
+        let shown = written(std::io::stderr().lock(), &format!("{text}\n"));
+        drop(shown);
+    }
+
+    /// Prints `document` as one JSON document.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::text`].
+    pub fn json(&self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(document).map_err(|error| Error::bug("a result has no JSON form").because(error))?;
+        self.text(&format!("{text}\n"))
+    }
+
+    /// Prints an error where the reader looks for it: JSON on standard output, text on standard error.
+    pub fn error(&self, error: &Error) {
+        if self.is_json() {
+            let printed = self.json(&error_document(error));
+            drop(printed);
+            return;
+        }
+        self.remark(&error_text(error, self.paint_errors));
+    }
+}
+
+fn written(mut stream: impl Write, text: &str) -> Result<()> {
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::unavailable("the result could not be printed").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The JSON of an error (cli.md, "Exit status").
+pub fn error_document(error: &Error) -> Value {
+    let mut context = Map::new();
+    for (key, value) in error.context() {
+        context.insert((*key).to_string(), Value::String(value.clone()));
+    }
+    if let Some(cause) = error.cause() {
+        context.insert("cause".to_string(), Value::String(cause));
+    }
+    json!({"error": {"kind": error.kind().as_str(), "message": error.message(), "context": context, "hint": error.next_step()}})
+}
+
+/// The text of an error: what, where, next step.
+pub fn error_text(error: &Error, paint: Paint) -> String {
+    let mut text = format!("{} {}", paint.bad("error:"), error.message());
+    for (key, value) in error.context() {
+        text.push_str(&format!("\n  {key}={value}"));
+    }
+    if let Some(cause) = error.cause() {
+        text.push_str(&format!("\n  {}", paint.dim(&format!("cause={cause}"))));
+    }
+    text.push_str(&format!("\n  {} {}", paint.warn("hint:"), error.next_step()));
+    text
+}
+
+/// A table for people: `headers` over `rows`, every column but the first `texts` ones right-aligned.
+pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
+    table.set_header(headers);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(texts) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
+}
+
+/// A number with its thousands set apart: `6,001,215`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds with tenths, or milliseconds below one second.
+pub fn elapsed(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error() -> Error {
+        Error::corrupt("log entry is cut short").about("version", 7).hint("restore it").because("end of file")
+    }
+
+    #[test]
+    fn an_error_has_kind_message_context_and_hint_in_json() {
+        let expected = json!({"error": {
+            "kind": "corrupt", "message": "log entry is cut short", "context": {"version": "7", "cause": "end of file"}, "hint": "restore it"
+        }});
+        assert_eq!(error_document(&error()), expected);
+    }
+
+    #[test]
+    fn an_error_reads_from_cause_to_next_step_as_text() {
+        let plain = error_text(&error(), Paint { on: false });
+        assert_eq!(plain, "error: log entry is cut short\n  version=7\n  cause=end of file\n  hint: restore it");
+        assert!(error_text(&error(), Paint { on: true }).starts_with("\u{1b}[1;31merror:\u{1b}[0m"));
+    }
+
+    #[test]
+    fn colours_follow_the_option_then_the_environment_then_the_terminal() {
+        let mut system = System::of_process();
+        system.env.clear();
+        let on = |color, terminal, system: &System| Paint::new(color, terminal, system).on;
+        assert!(on(Color::Auto, true, &system) && !on(Color::Auto, false, &system));
+        assert!(on(Color::Always, false, &system) && !on(Color::Never, true, &system));
+        system.env.insert("NO_COLOR".into(), "1".into());
+        assert!(!on(Color::Auto, true, &system) && on(Color::Always, true, &system));
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([0, 999, 1_000, 6_001_215].map(count), ["0", "999", "1,000", "6,001,215"]);
+        assert_eq!([12, 1_250, 61_000].map(elapsed), ["12 ms", "1.2 s", "61.0 s"]);
+    }
+}

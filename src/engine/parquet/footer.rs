@@ -1,0 +1,173 @@
+//! Opening an input: its footer, checked against the file and against the table.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes as Buffer;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
+
+use super::failure::{decode_error, guarded, memory_size};
+use super::source::Source;
+use super::thrift;
+use crate::error::{Error, Result};
+use crate::model::DataFile;
+
+/// Smaller files are fetched whole: one request instead of several.
+const WHOLE_FILE: u64 = 4 << 20;
+/// Bytes from the end of larger files that usually hold the whole footer.
+const TAIL: u64 = 64 << 10;
+/// Footers larger than this are taken for damage.
+const LARGEST_FOOTER: u64 = 512 << 20;
+/// The field of a footer that tells how columns are encrypted (parquet.thrift, `FileMetaData`).
+const ENCRYPTION_ALGORITHM: i64 = 8;
+/// The magic at the start, and the length and the magic at the end.
+const FRAME: u64 = 12;
+
+/// An input whose footer is sound.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    /// The file.
+    pub(super) source: Arc<Source>,
+    /// Its footer, without page indexes.
+    pub(super) metadata: Arc<ParquetMetaData>,
+    /// Rows stored.
+    pub(super) rows: u64,
+}
+
+impl Opened {
+    /// An input whose footer, `metadata`, was found sound before.
+    pub(super) fn again(source: Source, metadata: Arc<ParquetMetaData>) -> Self {
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
+        Self { source: Arc::new(source), metadata, rows }
+    }
+}
+
+/// Opens the input behind `source`, and keeps what was fetched for reading it.
+///
+/// # Errors
+///
+/// `Corrupt` if it is not what `file` says or its footer is damaged, `Unsupported` if it is encrypted, storage errors.
+pub(super) fn open(source: Source, file: &DataFile) -> Result<Opened> {
+    let start = tail_start(file.size.0, WHOLE_FILE);
+    let tail = fetch_tail(&source, start)?;
+    let opened = parse(source, file, &tail)?;
+    opened.source.keep(start, tail);
+    Ok(opened)
+}
+
+/// Where to begin fetching the end of a file of `size` bytes, which is fetched whole if it has no more than `whole`.
+fn tail_start(size: u64, whole: u64) -> u64 {
+    if size <= whole { 0 } else { size.saturating_sub(TAIL) }
+}
+
+fn fetch_tail(source: &Source, start: u64) -> Result<Buffer> {
+    if source.size() < FRAME {
+        return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "too short for a Parquet file")));
+    }
+    source.fetch(start..source.size()).map_err(|error| wrong_size(source).unwrap_or(error))
+}
+
+/// Reads the footer alone.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
+    let tail = fetch_tail(&source, tail_start(file.size.0, TAIL))?;
+    parse(source, file, &tail)
+}
+
+fn parse(source: Source, file: &DataFile, tail: &Buffer) -> Result<Opened> {
+    let metadata = read(&source, tail)?;
+    let rows = check(&source, &metadata)?;
+    if let Some(expected) = file.rows
+        && expected != rows
+    {
+        return Err(corrupt(&source, "the file holds another number of rows than the table says")
+            .about("table", expected)
+            .about("footer", rows));
+    }
+    Ok(Opened { source: Arc::new(source), metadata: Arc::new(metadata), rows })
+}
+
+fn corrupt(source: &Source, message: &'static str) -> Error {
+    Error::corrupt(message).about("file", source.location())
+}
+
+fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
+    let size = source.size();
+    let (body, frame) = tail.split_at(tail.len().saturating_sub(8));
+    let (length, magic) = frame.split_at(frame.len().min(4));
+    match magic {
+        b"PAR1" => {}
+        b"PARE" => return Err(Error::unsupported("the Parquet file is encrypted").about("file", source.location())),
+        _ => return Err(wrong_size(source).unwrap_or_else(|| corrupt(source, "not a Parquet file"))),
+    }
+    let length = u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default()));
+    if length > LARGEST_FOOTER || length > size - FRAME {
+        return Err(corrupt(source, "the Parquet footer is longer than it can be").about("length", length));
+    }
+    let footer = match body.len().checked_sub(memory_size(length)) {
+        Some(at) => tail.slice(at..body.len()),
+        None => source.fetch(size - 8 - length..size - 8)?,
+    };
+    let fields = thrift::fields(&footer).ok_or_else(|| corrupt(source, "the Parquet footer is damaged"))?;
+    if fields.contains(&ENCRYPTION_ALGORITHM) {
+        return Err(Error::unsupported("the Parquet file has encrypted columns").about("file", source.location()));
+    }
+    let decoded = guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?;
+    let decoded = match decoded {
+        Ok(metadata) => return Ok(metadata),
+        // Some writers used the field of the size statistics for something of their own before the format claimed it.
+        Err(error) => guarded(source.location(), || decode_without_sizes(&footer))?.map_err(|_| error),
+    };
+    decoded.map_err(|e| decode_error(e, source.location()))
+}
+
+fn decode_without_sizes(footer: &[u8]) -> ParquetResult<ParquetMetaData> {
+    let options = ParquetMetaDataOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
+}
+
+/// An error if storage holds another number of bytes than the table says. Asked only when something is wrong: it costs a request.
+fn wrong_size(source: &Source) -> Option<Error> {
+    match source.size_on_storage() {
+        Ok(size) if size == source.size() => None,
+        Ok(size) => {
+            Some(corrupt(source, "the file has another size than the table says").about("table", source.size()).about("storage", size))
+        }
+        Err(error) => Some(error),
+    }
+}
+
+/// Holds every number the readers rely on against the file; returns the rows.
+fn check(source: &Source, metadata: &ParquetMetaData) -> Result<u64> {
+    let damaged = || corrupt(source, "the Parquet footer is damaged");
+    let mut rows = 0u64;
+    for group in metadata.row_groups() {
+        rows = u64::try_from(group.num_rows()).ok().and_then(|n| rows.checked_add(n)).ok_or_else(damaged)?;
+        for column in group.columns() {
+            if column.file_path().is_some() {
+                return Err(Error::unsupported("columns of the Parquet file lie in other files").about("file", source.location()));
+            }
+            if column.num_values() < 0 || column.uncompressed_size() < 0 {
+                return Err(damaged());
+            }
+            chunk_range(column, source.size()).ok_or_else(damaged)?;
+        }
+    }
+    if u64::try_from(metadata.file_metadata().num_rows()).ok() != Some(rows) {
+        return Err(damaged());
+    }
+    Ok(rows)
+}
+
+/// Where a column chunk lies; `None` if that is not inside a file of `size` bytes.
+pub(super) fn chunk_range(column: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
+    let start = u64::try_from(column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset())).ok()?;
+    let end = start.checked_add(u64::try_from(column.compressed_size()).ok()?)?;
+    (end <= size).then_some(start..end)
+}

@@ -1,0 +1,215 @@
+//! The live rows of one file, in the columns of the target.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection};
+
+use super::adapt;
+use super::admission::Budget;
+use super::failure::{arrow_error, decode_error, guarded, memory_size};
+use super::footer::{Opened, chunk_range};
+use super::live::{LiveRows, Positions, stored_or};
+use super::resolve::{Constants, Resolution, resolve};
+use super::source::SourceReader;
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::model::{DataFile, Lineage, OutputSpec, RowDeletes};
+
+/// Rows decoded at once, where they are small.
+const MOST_ROWS: u64 = 16 << 10;
+
+/// Rows decoded first, before it is known how large they are.
+const PROBE_ROWS: u64 = 256;
+
+/// Takes a batch's columns and its rows, and the share of the file (0 to 1) that was read by then.
+pub(super) type Each<'a> = dyn FnMut(&[ArrayRef], usize, f64) -> Result<()> + 'a;
+
+/// One input, ready to be read.
+pub(super) struct Input<'a> {
+    file: &'a DataFile,
+    opened: &'a Opened,
+    target: &'a Target,
+    resolution: Resolution,
+    reader: ArrowReaderMetadata,
+    budget: Budget,
+    widths: &'a RowWidth,
+}
+
+/// Bytes that decoded rows take, as far as seen. Dictionaries hide it from footers: a page of a few bytes may stand for thousands of long texts.
+#[derive(Debug, Default)]
+pub(super) struct RowWidth(Cell<u64>);
+
+impl RowWidth {
+    fn learn(&self, batch: &RecordBatch) {
+        let width = batch.get_array_memory_size().div_ceil(batch.num_rows().max(1));
+        self.0.set(self.0.get().max(width as u64));
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Pairs the columns of `opened`, which is `file`, with those of `target`; `widths` is shared by all inputs of a rewrite.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` or `Unsupported` if they do not go together.
+    pub(super) fn new(
+        (file, opened): (&'a DataFile, &'a Opened),
+        target: &'a Target,
+        output: &OutputSpec,
+        budget: Budget,
+        widths: &'a RowWidth,
+    ) -> Result<Self> {
+        let descriptor = opened.metadata.file_metadata().schema_descr();
+        let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let options = match &resolution.read_as {
+            Some(schema) => options.with_schema(Arc::clone(schema)),
+            None => options,
+        };
+        let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
+        Ok(Self { file, opened, target, resolution, reader, budget, widths })
+    }
+
+    /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if the file cannot be decoded, storage errors, and whatever `each` returns.
+    pub(super) fn read(&self, deletes: &RowDeletes, each: &mut Each<'_>) -> Result<()> {
+        let mut live = LiveRows::new(deletes, self.opened.rows).map_err(|e| e.about("file", &self.file.location))?;
+        let mut before = 0;
+        for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
+            let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+            let mut alive = live.among_next(rows);
+            if self.widths.0.get() == 0 && !alive.is_empty() {
+                // Before anything is known of the rows, a few are read by themselves.
+                let (few, others) = split(alive, PROBE_ROWS);
+                self.row_group(index, before, few, each)?;
+                alive = others;
+            }
+            if !alive.is_empty() {
+                self.row_group(index, before, alive, each)?;
+            }
+            before += rows;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows `alive` (positions in the file) of the row group whose first row is `first`.
+    fn row_group(&self, index: usize, first: u64, alive: Vec<Range<u64>>, each: &mut Each<'_>) -> Result<()> {
+        let location = &self.file.location;
+        let group = self.opened.metadata.row_group(index);
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+        let descriptor = self.opened.metadata.file_metadata().schema_descr();
+        let mask = ProjectionMask::roots(descriptor, self.resolution.roots.iter().copied());
+        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let chunks: Vec<_> = chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.opened.source.size())).collect();
+        self.opened.source.expect(chunks, self.budget.window);
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(SourceReader(Arc::clone(&self.opened.source)), self.reader.clone())
+                .with_row_groups(vec![index])
+                .with_projection(mask)
+                .with_batch_size(memory_size(self.batch_rows(index)));
+        if alive.as_slice() != std::slice::from_ref(&(first..first + rows)) {
+            let within = alive.iter().map(|r| memory_size(r.start - first)..memory_size(r.end - first));
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(within, memory_size(rows)));
+        }
+        let failure = &self.opened.source.failure;
+        let mut reader = guarded(location, || builder.build())?.map_err(|e| failure.or(|| decode_error(e, location)))?;
+        let expected: u64 = alive.iter().map(|r| r.end - r.start).sum();
+        let mut positions = Positions::new(alive);
+        let mut seen = 0u64;
+        while let Some(batch) = guarded(location, || reader.next())? {
+            let batch = batch.map_err(|e| failure.or(|| arrow_error(e, location)))?;
+            seen += batch.num_rows() as u64;
+            self.widths.learn(&batch);
+            let columns = self.adapt(&batch, &mut positions)?;
+            each(&columns, batch.num_rows(), self.share(first, rows, share(seen, expected)))?;
+        }
+        if seen != expected {
+            return Err(Error::corrupt("a row group holds another number of rows than its footer says").about("file", location));
+        }
+        Ok(())
+    }
+
+    /// How many rows of a row group to decode at once, so that they take about as much memory as a batch may.
+    fn batch_rows(&self, index: usize) -> u64 {
+        let group = self.opened.metadata.row_group(index);
+        let bytes: u64 =
+            group.columns().iter().filter_map(|chunk| u64::try_from(chunk.uncompressed_size()).ok()).fold(0, u64::saturating_add);
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
+        (self.budget.batch / (bytes / rows).max(self.widths.0.get()).max(1))
+            .clamp(1, if self.widths.0.get() == 0 { PROBE_ROWS } else { MOST_ROWS })
+    }
+
+    /// How much of the file is read when `part` of the row group of `rows` rows from `first` on is.
+    fn share(&self, first: u64, rows: u64, part: f64) -> f64 {
+        share(first, self.opened.rows) + share(rows, self.opened.rows) * part
+    }
+
+    fn adapt(&self, batch: &RecordBatch, positions: &mut Positions) -> Result<Vec<ArrayRef>> {
+        let rows = batch.num_rows();
+        let mut columns = Vec::with_capacity(self.target.fields.len());
+        for (column, field) in self.resolution.columns.iter().zip(&self.target.fields) {
+            let wrong = |message| Error::corrupt(message).about("column", &field.name).about("file", &self.file.location);
+            // The cause is left out: it may hold a value.
+            let array = adapt::column(column, batch.columns(), rows).map_err(|_| wrong("a value does not fit the column's type"))?;
+            if field.required && array.null_count() > 0 {
+                return Err(wrong("a required column has nulls in a data file"));
+            }
+            columns.push(array);
+        }
+        if self.target.row_id_columns == 2 {
+            row_ids(&mut columns, self.file.lineage, positions);
+        }
+        Ok(columns)
+    }
+}
+
+/// The first `count` rows of `ranges`, and the others.
+fn split(ranges: Vec<Range<u64>>, mut count: u64) -> (Vec<Range<u64>>, Vec<Range<u64>>) {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for range in ranges {
+        let middle = range.start.saturating_add(count).min(range.end);
+        count -= middle - range.start;
+        first.extend((range.start < middle).then_some(range.start..middle));
+        others.extend((middle < range.end).then_some(middle..range.end));
+    }
+    (first, others)
+}
+
+/// Fills the two columns at the end: ids and sequence numbers that are stored stay, all others follow from the file's lineage (Iceberg spec, "Row
+/// Lineage"; Delta protocol, "Row Tracking").
+fn row_ids(columns: &mut [ArrayRef], lineage: Option<Lineage>, positions: &mut Positions) {
+    let [.., ids, sequences] = columns else { return };
+    let first = lineage.and_then(|lineage| lineage.first_row_id);
+    let rows = ids.len();
+    let inherited =
+        positions.take(rows).map(|position| first.zip(i64::try_from(position).ok()).and_then(|(first, p)| first.checked_add(p)));
+    *ids = Arc::new(stored_or(ids.as_primitive::<Int64Type>(), inherited));
+    let sequence = lineage.map(|lineage| lineage.sequence);
+    *sequences = Arc::new(stored_or(sequences.as_primitive::<Int64Type>(), std::iter::repeat_n(sequence, rows)));
+}
+
+/// `part` of `whole`, as a fraction.
+#[allow(clippy::cast_precision_loss, reason = "a fraction for an estimate")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitting_keeps_every_row_once() {
+        assert_eq!(split(vec![0..3, 5..9, 20..21], 5), (vec![0..3, 5..7], vec![7..9, 20..21]));
+        assert_eq!(split(vec![4..6], 256), (vec![4..6], vec![]));
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading checkpoints: classic, in parts, and V2 in Parquet or JSON with sidecars (protocol, "Checkpoints", "V2 Spec").
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes as Buffer;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
+use percent_encoding::percent_decode_str;
+
+use super::actions::Sidecar;
+use super::lines::{self, Action};
+use super::log::{self, Checkpoint};
+use super::{checkpoint_rows, path};
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::store::Store;
+
+/// Rows decoded at a time.
+const BATCH: usize = 8192;
+
+/// Who takes the actions.
+type Sink<'a> = &'a mut (dyn FnMut(Action) -> Result<()> + Send);
+
+/// Hands every action of `checkpoint` to `each`, sidecars included.
+///
+/// # Errors
+///
+/// `Corrupt` for a damaged file, `NotFound` for a missing sidecar, `Unavailable` if storage did not answer.
+pub(super) async fn read(store: &Store, root: &Location, checkpoint: &Checkpoint, each: Sink<'_>) -> Result<()> {
+    let mut sidecars: Vec<Sidecar> = Vec::new();
+    for file in &checkpoint.files {
+        let mut sort = |action| match action {
+            Action::Sidecar(sidecar) => {
+                sidecars.push(sidecar);
+                Ok(())
+            }
+            other => each(other),
+        };
+        if file.location.name().ends_with(".json") {
+            lines::read(&store.get(&file.location).await?, &file.location, &mut sort)?;
+        } else {
+            read_parquet(store, &file.location, file.size, &mut sort).await?;
+        }
+    }
+    for sidecar in sidecars {
+        let place = sidecar_place(root, &sidecar.path)?;
+        let size = store.head(&place).await?.size;
+        read_parquet(store, &place, size, each).await?;
+    }
+    Ok(())
+}
+
+/// A sidecar is named by its file name, or by an absolute path.
+fn sidecar_place(root: &Location, raw: &str) -> Result<Location> {
+    if raw.contains('/') {
+        return path::resolve(root, raw);
+    }
+    let name = percent_decode_str(raw).decode_utf8().map_err(|_| Error::corrupt("a sidecar's name is no text"))?;
+    Ok(log::folder(root).child("_sidecars").child(&name))
+}
+
+/// The decoder may panic on damaged bytes: that is damage too, and no reason to die.
+async fn read_parquet(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
+    let read = AssertUnwindSafe(decode(store, file, size, each)).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(Error::corrupt("a checkpoint cannot be read").about("file", file)))
+}
+
+async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
+    let mut source = Source { store: store.clone(), file: file.clone(), size };
+    let damaged = |error: ParquetError| read_error(error, file);
+    // Other writers' Arrow hints only multiply the types to expect.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load_async(&mut source, options).await.map_err(damaged)?;
+    let mask = columns(metadata.metadata());
+    let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata);
+    let mut batches = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(damaged)?;
+    while let Some(batch) = batches.try_next().await.map_err(damaged)? {
+        checkpoint_rows::read(&batch, each).map_err(|error| error.about("file", file))?;
+    }
+    Ok(())
+}
+
+/// The columns of the actions we read. Statistics are stored twice at times: the text wins, and the columns then stay unread.
+fn columns(metadata: &ParquetMetaData) -> ProjectionMask {
+    let schema = metadata.file_metadata().schema_descr();
+    let path_of = |leaf: usize| schema.column(leaf).path().string();
+    let leaves = 0..schema.num_columns();
+    let text = leaves.clone().find(|leaf| path_of(*leaf) == "add.stats");
+    let has_text = text.is_some_and(|leaf| {
+        metadata.row_groups().iter().any(|group| {
+            let chunk = group.column(leaf);
+            let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+            nulls.is_none_or(|nulls| i64::try_from(nulls).is_ok_and(|nulls| nulls < chunk.num_values()))
+        })
+    });
+    let wanted = leaves.filter(|leaf| {
+        let path = path_of(*leaf);
+        let action = path.split('.').next().unwrap_or_default();
+        let known = matches!(action, "add" | "remove" | "metaData" | "protocol" | "txn" | "domainMetadata" | "sidecar");
+        let parsed_twice = path.starts_with("add.partitionValues_parsed") || (has_text && path.starts_with("add.stats_parsed"));
+        known && !parsed_twice && !path.starts_with("remove.stats")
+    });
+    ProjectionMask::leaves(schema, wanted)
+}
+
+/// Storage errors come back as they were; anything else is damage.
+fn read_error(error: ParquetError, file: &Location) -> Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(inner) => Error::corrupt("a checkpoint cannot be read").about("file", file).because(inner),
+        },
+        error => Error::corrupt("a checkpoint cannot be read").about("file", file).because(error),
+    }
+}
+
+/// A Parquet file on the store.
+struct Source {
+    store: Store,
+    file: Location,
+    size: u64,
+}
+
+impl AsyncFileReader for Source {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Buffer, ParquetError>> {
+        async move { self.store.get_range(&self.file, range).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+    }
+
+    fn get_metadata<'a>(&'a mut self, _: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        async move {
+            let size = self.size;
+            Ok(Arc::new(ParquetMetaDataReader::new().load_and_finish(self, size).await?))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,93 @@
+//! Offering a change, checking whether it still holds, and finding it again.
+
+use super::lines::Action;
+use super::log::{self, Listing};
+use super::version::DeltaVersion;
+use super::{entry, lines, replay};
+use crate::commit::Answer;
+use crate::error::{Kind, Result};
+use crate::model::{Change, OperationId, Version};
+use crate::store::Put;
+use crate::units::Timestamp;
+
+/// Tries `change` once, as the version after `base`.
+pub(super) async fn offer(base: &DeltaVersion, change: &Change, now: Timestamp) -> Answer {
+    let Some(next) = base.state().version.checked_add(1).map(Version) else {
+        return Answer::Rejected(crate::error::Error::corrupt("the log has no version left"));
+    };
+    let bytes = match base.rewritable_state().and_then(|()| entry::build(base, change, now, next)) {
+        Ok(bytes) => bytes,
+        Err(error) => return Answer::Rejected(error),
+    };
+    let file = log::commit_file(base.root(), next.0);
+    match base.store().put_if_absent(&file, bytes.into()).await {
+        Ok(Put::Created) => Answer::Ours(next),
+        Ok(Put::Exists) => whose(base, change, next).await,
+        Err(error) if error.kind() == Kind::Unavailable => Answer::Silence(error),
+        Err(error) => Answer::Rejected(error),
+    }
+}
+
+/// Who made version `next`: after a lost answer, a retry beneath us may have met our own commit. One that cannot be read is nobody's: that is
+/// no certainty.
+async fn whose(base: &DeltaVersion, change: &Change, next: Version) -> Answer {
+    match replay::read_commit_info(base.store(), base.root(), next.0).await {
+        Ok(Some(info)) if info.txn_id == Some(entry::txn_id(&change.operation, change.part)) => Answer::Ours(next),
+        Ok(Some(_)) => Answer::Taken,
+        Ok(None) => Answer::Silence(crate::error::Error::unavailable("a commit that was there is gone").about("version", next)),
+        Err(error) => Answer::Silence(error),
+    }
+}
+
+/// For each group, whether it holds in `now`: its files are live with the same deletes, and neither schema, properties nor protocol have changed
+/// since it was planned. What others add, remove or mark elsewhere does not matter: the same rows in other files disturb nobody.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer, `Corrupt` for a log that cannot be understood.
+pub(super) async fn still_holds(now: &DeltaVersion, change: &Change) -> Result<Vec<bool>> {
+    let same_rules = match change.base {
+        Some(base) => !rules_changed_since(now, base.0).await?,
+        None => false,
+    };
+    change.groups.iter().map(|group| Ok(same_rules && entry::is_live(now, group)?)).collect()
+}
+
+async fn rules_changed_since(now: &DeltaVersion, base: i64) -> Result<bool> {
+    let state = now.state();
+    if state.rules_changed.is_some_and(|version| version > base) || base > state.version {
+        return Ok(true);
+    }
+    // The replay has seen the commits after its checkpoint; those before it are asked one by one.
+    let Some(start) = state.start else { return Ok(false) };
+    for version in base + 1..=start {
+        let file = log::commit_file(now.root(), version);
+        let Some(bytes) = now.store().get_if_exists(&file).await? else { return Ok(true) };
+        let mut changed = false;
+        lines::read(&bytes, &file, |action| {
+            changed |= matches!(action, Action::Metadata(_) | Action::Protocol(_));
+            Ok(())
+        })?;
+        if changed {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The version up to `newest` that part `part` of `operation` made.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
+pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
+    let wanted = Some(entry::txn_id(operation, part));
+    let listing = Listing::read(newest.store(), newest.root(), since.map(|version| version.0)).await?;
+    for version in listing.commits_between(since.map_or(-1, |version| version.0), newest.state().version) {
+        let info = replay::read_commit_info(newest.store(), newest.root(), version).await?;
+        if info.is_some_and(|info| info.txn_id == wanted) {
+            return Ok(Some(Version(version)));
+        }
+    }
+    Ok(None)
+}

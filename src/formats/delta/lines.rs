@@ -1,0 +1,132 @@
+//! Files of the log that hold one action a line: commits and JSON checkpoints (protocol, "Delta Log Entries").
+
+use serde_json::value::RawValue;
+
+use super::actions::{Add, Domain, Metadata, Protocol, Remove, Sidecar, Transaction};
+use crate::error::{Error, Result};
+use crate::location::Location;
+
+/// What we look for in the free-form commit info.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct CommitInfo {
+    /// Milliseconds since 1970-01-01, by the writer's clock.
+    pub(super) timestamp: Option<i64>,
+    /// Milliseconds since 1970-01-01, strictly growing from version to version.
+    pub(super) in_commit_timestamp: Option<i64>,
+    /// The writer's name for the commit.
+    pub(super) txn_id: Option<String>,
+}
+
+impl CommitInfo {
+    /// Reads what is there; commit info has no fixed shape, so what has another one counts as missing.
+    fn read(text: &RawValue) -> Self {
+        let value: serde_json::Value = serde_json::from_str(text.get()).unwrap_or_default();
+        let number = |key: &str| value.get(key).and_then(serde_json::Value::as_i64);
+        let txn_id = value.get("txnId").and_then(serde_json::Value::as_str).map(str::to_string);
+        Self { timestamp: number("timestamp"), in_commit_timestamp: number("inCommitTimestamp"), txn_id }
+    }
+}
+
+/// One action that matters here.
+#[derive(Debug)]
+pub(super) enum Action {
+    Add(Box<Add>),
+    Remove(Box<Remove>),
+    Metadata(Box<Metadata>),
+    Protocol(Protocol),
+    Transaction(Transaction),
+    Domain(Domain),
+    Sidecar(Sidecar),
+    CommitInfo(CommitInfo),
+}
+
+/// A line of a commit or of a JSON checkpoint. Members we do not know are left alone.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Line {
+    add: Option<Box<Add>>,
+    remove: Option<Box<Remove>>,
+    meta_data: Option<Box<Metadata>>,
+    protocol: Option<Protocol>,
+    txn: Option<Transaction>,
+    domain_metadata: Option<Domain>,
+    sidecar: Option<Sidecar>,
+    commit_info: Option<Box<RawValue>>,
+}
+
+/// The actions of a JSON file of the log, one a line; `file` names it in errors.
+///
+/// # Errors
+///
+/// `Corrupt`, naming file and line. The parser's own words are left out: they may quote values.
+pub(super) fn read(bytes: &[u8], file: &Location, mut each: impl FnMut(Action) -> Result<()>) -> Result<()> {
+    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let line: Line = serde_json::from_slice(line).map_err(|error| {
+            let error =
+                Error::corrupt("log entry is damaged").about("file", file).about("line", number + 1).about("column", error.column());
+            error.hint("restore this file of the log from a backup; nothing was changed")
+        })?;
+        for action in line.into_actions() {
+            each(action)?;
+        }
+    }
+    Ok(())
+}
+
+impl Line {
+    fn into_actions(self) -> impl Iterator<Item = Action> {
+        let commit_info = self.commit_info.map(|text| Action::CommitInfo(CommitInfo::read(&text)));
+        let file = self.add.map(Action::Add).into_iter().chain(self.remove.map(Action::Remove));
+        let rules = self.meta_data.map(Action::Metadata).into_iter().chain(self.protocol.map(Action::Protocol));
+        let rest = self.txn.map(Action::Transaction).into_iter().chain(self.domain_metadata.map(Action::Domain));
+        file.chain(rules).chain(rest).chain(self.sidecar.map(Action::Sidecar)).chain(commit_info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actions(text: &str) -> Result<Vec<Action>> {
+        let mut actions = Vec::new();
+        read(text.as_bytes(), &Location::parse("/t/_delta_log/1.json").unwrap(), |action| {
+            actions.push(action);
+            Ok(())
+        })?;
+        Ok(actions)
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_never_quoted() {
+        for bad in [
+            "{\"add\":{\"path\":\"secret\"",
+            "{\"txn\":{\"appId\":\"secret\",\"version\":1}}x",
+            "{\"add\":{\"path\":\"a\",\"size\":\"secret\"}}",
+        ] {
+            let error = actions(&format!("{{\"commitInfo\":{{}}}}\n\n{bad}\n")).unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::Corrupt);
+            assert!(error.to_string().contains("line=3"), "{error}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_actions_and_members_are_left_alone_and_order_is_kept() {
+        let actions =
+            actions("{\"news\":{\"a\":1}}\n{\"add\":{\"path\":\"a\",\"partitionValues\":{\"z\":\"1\",\"a\":null},\"size\":3,\"new\":[1]}}")
+                .unwrap();
+        let [Action::Add(add)] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(serde_json::to_string(&add.partition_values).unwrap(), "{\"z\":\"1\",\"a\":null}");
+        assert_eq!((add.partition_values.entry("a"), add.partition_values.entry("b")), (Some(None), None));
+    }
+
+    #[test]
+    fn commit_info_may_have_any_shape() {
+        let actions = actions("{\"commitInfo\":{\"timestamp\":\"x\",\"txnId\":\"t-0\",\"inCommitTimestamp\":5}}").unwrap();
+        let [Action::CommitInfo(info)] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(*info, CommitInfo { timestamp: None, in_commit_timestamp: Some(5), txn_id: Some("t-0".into()) });
+    }
+}

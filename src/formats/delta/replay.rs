@@ -1,0 +1,214 @@
+//! Replaying the log, newest first (protocol, "Action Reconciliation").
+
+use std::collections::{BTreeMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::lines::{self, Action, CommitInfo};
+use super::live::LiveFiles;
+use super::log::{self, Checkpoint, Listing};
+use super::{checkpoint_read, schema::Mapping};
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::store::Store;
+
+/// How many commits are fetched ahead.
+const AHEAD: usize = 8;
+
+/// The state of a table at a version.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) version: i64,
+    pub(super) protocol: Protocol,
+    pub(super) metadata: Metadata,
+    pub(super) files: LiveFiles,
+    pub(super) transactions: BTreeMap<String, Transaction>,
+    pub(super) domains: BTreeMap<String, Domain>,
+    /// Files that are gone, where they were asked for.
+    pub(super) tombstones: Vec<Remove>,
+    /// What the version's own commit says of itself, where its commit is still there.
+    pub(super) commit_info: Option<CommitInfo>,
+    /// The newest commit after `start` that changed schema, properties or protocol.
+    pub(super) rules_changed: Option<i64>,
+    /// The checkpoint the replay began with.
+    pub(super) start: Option<i64>,
+}
+
+impl State {
+    /// The column mapping that counts.
+    pub(super) fn mapping(&self) -> Result<Mapping> {
+        let mode = self.metadata.configuration.text("delta.columnMapping.mode").filter(|_| self.protocol.has_column_mapping());
+        match mode {
+            None | Some("none") => Ok(Mapping::None),
+            Some("name") => Ok(Mapping::Name),
+            Some("id") => Ok(Mapping::Id),
+            Some(other) => Err(Error::unsupported("the column mapping mode is unknown").about("mode", other)),
+        }
+    }
+}
+
+/// Rebuilds `version` from `start` (the empty table if `None`) and the commits after it.
+///
+/// # Errors
+///
+/// `Corrupt`, naming the damaged file; `Unavailable` if storage did not answer.
+pub(super) async fn replay(
+    store: &Store,
+    root: &Location,
+    listing: &Listing,
+    start: Option<&Checkpoint>,
+    version: i64,
+    tombstones: bool,
+) -> Result<State> {
+    let mut replay = Replay::new(root, tombstones);
+    let from = start.map_or(-1, |checkpoint| checkpoint.version);
+    let commits = (from + 1..=version).rev().map(|version| async move {
+        let file = log::commit_file(root, version);
+        Ok::<_, Error>((version, store.get(&file).await?, file))
+    });
+    let mut commits = futures::stream::iter(commits).buffered(AHEAD);
+    while let Some((version, bytes, file)) = commits.try_next().await? {
+        replay.commit = Some(version);
+        lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
+        replay.end_of_commit();
+    }
+    if let Some(checkpoint) = start {
+        replay.commit = None;
+        checkpoint_read::read(store, root, checkpoint, &mut |action| replay.take(action)).await?;
+        replay.end_of_commit();
+        if checkpoint.version == version && listing.commit(version).is_some() {
+            replay.infos.insert(version, read_commit_info(store, root, version).await?.unwrap_or_default());
+        }
+    }
+    replay.finish(version, start.map(|checkpoint| checkpoint.version))
+}
+
+/// The commit info of commit `version`; `None` if the commit is gone.
+///
+/// # Errors
+///
+/// `Corrupt` for a damaged commit, `Unavailable` if storage did not answer.
+pub(super) async fn read_commit_info(store: &Store, root: &Location, version: i64) -> Result<Option<CommitInfo>> {
+    let file = log::commit_file(root, version);
+    let Some(bytes) = store.get_if_exists(&file).await? else { return Ok(None) };
+    let mut found = CommitInfo::default();
+    lines::read(&bytes, &file, |action| {
+        if let Action::CommitInfo(info) = action {
+            found = info;
+        }
+        Ok(())
+    })?;
+    Ok(Some(found))
+}
+
+struct Replay<'a> {
+    root: &'a Location,
+    /// The commit being read; `None` while a checkpoint is.
+    commit: Option<i64>,
+    /// Files that newer entries have decided.
+    seen: HashSet<FileKey>,
+    /// Files that the commit being read removes: they count only after its own adds.
+    removed: Vec<FileKey>,
+    protocol: Option<Protocol>,
+    metadata: Option<Metadata>,
+    files: LiveFiles,
+    transactions: BTreeMap<String, Transaction>,
+    domains: BTreeMap<String, Domain>,
+    tombstones: Option<Vec<Remove>>,
+    infos: BTreeMap<i64, CommitInfo>,
+    rules_changed: Option<i64>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(root: &'a Location, tombstones: bool) -> Self {
+        Self {
+            root,
+            commit: None,
+            seen: HashSet::new(),
+            removed: Vec::new(),
+            protocol: None,
+            metadata: None,
+            files: LiveFiles::default(),
+            transactions: BTreeMap::new(),
+            domains: BTreeMap::new(),
+            tombstones: tombstones.then(Vec::new),
+            infos: BTreeMap::new(),
+            rules_changed: None,
+        }
+    }
+
+    fn take(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Add(add) => {
+                if self.seen.insert(FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?) {
+                    self.files.push(*add);
+                }
+            }
+            Action::Remove(remove) => self.take_remove(*remove)?,
+            Action::Metadata(metadata) => {
+                self.note_rules();
+                self.metadata.get_or_insert(*metadata);
+            }
+            Action::Protocol(protocol) => {
+                self.note_rules();
+                self.protocol.get_or_insert(protocol);
+            }
+            Action::Transaction(txn) => {
+                self.transactions.entry(txn.app_id.clone()).or_insert(txn);
+            }
+            Action::Domain(domain) => {
+                self.domains.entry(domain.domain.clone()).or_insert(domain);
+            }
+            Action::CommitInfo(info) => {
+                if let Some(version) = self.commit {
+                    self.infos.entry(version).or_insert(info);
+                }
+            }
+            Action::Sidecar(_) => {}
+        }
+        Ok(())
+    }
+
+    fn take_remove(&mut self, remove: Remove) -> Result<()> {
+        let key = FileKey::of(self.root, &remove.path, remove.deletion_vector.as_deref())?;
+        if self.commit.is_some() {
+            self.removed.push(key);
+        }
+        if let Some(tombstones) = &mut self.tombstones
+            && !self.seen.contains(&key)
+        {
+            tombstones.push(remove);
+            // A checkpoint names a file once; in commits the newest entry decides.
+            if self.commit.is_none() {
+                self.seen.insert(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn end_of_commit(&mut self) {
+        self.seen.extend(self.removed.drain(..));
+    }
+
+    fn note_rules(&mut self) {
+        self.rules_changed = self.rules_changed.max(self.commit);
+    }
+
+    fn finish(mut self, version: i64, start: Option<i64>) -> Result<State> {
+        let missing = |what: &'static str| Error::corrupt("the log says nothing of the table's rules").about("missing", what);
+        self.domains.retain(|_, domain| !domain.removed);
+        Ok(State {
+            version,
+            protocol: self.protocol.ok_or_else(|| missing("protocol"))?,
+            metadata: self.metadata.ok_or_else(|| missing("metaData"))?,
+            files: self.files,
+            transactions: self.transactions,
+            domains: self.domains,
+            tombstones: self.tombstones.unwrap_or_default(),
+            commit_info: self.infos.remove(&version),
+            rules_changed: self.rules_changed,
+            start,
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Delta's schema text as model columns (protocol, "Schema Serialization Format", "Column Mapping").
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::model::{Field, Primitive, Schema, Type};
+
+/// How columns are found in data files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mapping {
+    /// By name.
+    None,
+    /// By physical name.
+    Name,
+    /// By field id.
+    Id,
+}
+
+/// Nested deeper than any real table; stops hostile text before the stack does.
+const MAX_DEPTH: usize = 64;
+
+/// The columns of `text`. Ids are those of the column mapping; without one, numbers from 1 in depth-first order. List elements and map entries
+/// have no id of their own under column mapping: they get negative ones, which files never carry. Columns of type `void` hold nothing but nulls
+/// and are in no file: they are left out.
+///
+/// # Errors
+///
+/// `Corrupt` for text that is no schema, `Unsupported` for a type we do not know.
+pub(super) fn parse(text: &str, mapping: Mapping) -> Result<Schema> {
+    let json: Json = serde_json::from_str(text).map_err(|e| Error::corrupt("the schema is no JSON").about("column", e.column()))?;
+    let mut reader = Reader { mapping, last: 0 };
+    let fields = reader.members(&json, 0)?;
+    let mut seen = std::collections::HashSet::new();
+    let schema = Schema { fields };
+    if let Some(twice) = schema.leaves_and_groups().find(|field| !seen.insert(field.id)) {
+        return Err(Error::corrupt("two columns have the same id").about("id", twice.id));
+    }
+    Ok(schema)
+}
+
+struct Reader {
+    mapping: Mapping,
+    /// The last number given, counting away from zero.
+    last: i32,
+}
+
+fn bad(what: &'static str) -> Error {
+    Error::corrupt("the schema cannot be understood").about("part", what)
+}
+
+impl Reader {
+    fn number(&mut self) -> i32 {
+        self.last = self.last.saturating_add(1);
+        if self.mapping == Mapping::None { self.last } else { -self.last }
+    }
+
+    fn members(&mut self, json: &Json, depth: usize) -> Result<Vec<Field>> {
+        if depth > MAX_DEPTH {
+            return Err(bad("columns nested too deeply"));
+        }
+        let fields = json.get("fields").and_then(Json::as_array).ok_or_else(|| bad("fields"))?;
+        let stored = fields.iter().filter(|field| !matches!(field.get("type").and_then(Json::as_str), Some("void" | "null")));
+        stored.map(|field| self.field(field, depth)).collect()
+    }
+
+    fn field(&mut self, json: &Json, depth: usize) -> Result<Field> {
+        let name = json.get("name").and_then(Json::as_str).ok_or_else(|| bad("name"))?.to_string();
+        let nullable = json.get("nullable").and_then(Json::as_bool).unwrap_or(true);
+        let metadata = |key: &str| json.get("metadata").and_then(|m| m.get(key));
+        let (id, physical) = if self.mapping == Mapping::None {
+            (self.number(), name.clone())
+        } else {
+            let id = metadata("delta.columnMapping.id").and_then(Json::as_i64).and_then(|id| i32::try_from(id).ok());
+            let physical = metadata("delta.columnMapping.physicalName").and_then(Json::as_str);
+            let id = id.filter(|id| *id >= 0).ok_or_else(|| bad("delta.columnMapping.id"))?;
+            (id, physical.ok_or_else(|| bad("delta.columnMapping.physicalName"))?.to_string())
+        };
+        let ty = self.ty(json.get("type").ok_or_else(|| bad("type"))?, depth + 1)?;
+        Ok(Field { id, name, physical, required: !nullable, ty, initial_default: None })
+    }
+
+    fn ty(&mut self, json: &Json, depth: usize) -> Result<Type> {
+        if let Some(name) = json.as_str() {
+            return primitive(name).map(Type::Primitive);
+        }
+        if depth > MAX_DEPTH {
+            return Err(bad("columns nested too deeply"));
+        }
+        match json.get("type").and_then(Json::as_str) {
+            Some("struct") => Ok(Type::Struct(self.members(json, depth)?)),
+            Some("array") => Ok(Type::List(Box::new(self.entry(json, "element", "elementType", "containsNull", depth)?))),
+            Some("map") => {
+                let key = self.entry(json, "key", "keyType", "", depth)?;
+                let value = self.entry(json, "value", "valueType", "valueContainsNull", depth)?;
+                Ok(Type::Map(Box::new(key), Box::new(value)))
+            }
+            // A user-defined type is stored as the type it is built on.
+            Some("udt") => self.ty(json.get("sqlType").ok_or_else(|| bad("sqlType"))?, depth + 1),
+            _ => Err(bad("type")),
+        }
+    }
+
+    fn entry(&mut self, json: &Json, name: &'static str, ty: &'static str, nulls: &str, depth: usize) -> Result<Field> {
+        let id = self.number();
+        let nullable = !nulls.is_empty() && json.get(nulls).and_then(Json::as_bool).unwrap_or(true);
+        let ty = self.ty(json.get(ty).ok_or_else(|| bad(ty))?, depth + 1)?;
+        Ok(Field { id, name: name.into(), physical: name.into(), required: !nullable, ty, initial_default: None })
+    }
+}
+
+fn primitive(name: &str) -> Result<Primitive> {
+    Ok(match name {
+        "string" => Primitive::String,
+        "long" => Primitive::Long,
+        "integer" => Primitive::Int,
+        "short" => Primitive::Short,
+        "byte" => Primitive::Byte,
+        "float" => Primitive::Float,
+        "double" => Primitive::Double,
+        "boolean" => Primitive::Boolean,
+        "binary" => Primitive::Binary,
+        "date" => Primitive::Date,
+        "timestamp" => Primitive::TimestampTz,
+        "timestamp_ntz" => Primitive::Timestamp,
+        "variant" => Primitive::Variant,
+        "decimal" => Primitive::Decimal(10, 0),
+        _ => return decimal(name).ok_or_else(|| Error::unsupported("a column has a type we do not know").about("type", name)),
+    })
+}
+
+fn decimal(name: &str) -> Option<Primitive> {
+    let (precision, scale) = name.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse::<i8>().ok()?);
+    let fits = (1..=38).contains(&precision) && scale >= 0 && u8::try_from(scale).is_ok_and(|s| s <= precision);
+    fits.then_some(Primitive::Decimal(precision, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn column(name: &str, ty: &str, id: u32) -> String {
+        let metadata = format!("{{\"delta.columnMapping.id\":{id},\"delta.columnMapping.physicalName\":\"p-{id}\"}}");
+        format!("{{\"name\":\"{name}\",\"type\":{ty},\"nullable\":true,\"metadata\":{metadata}}}")
+    }
+
+    fn table(columns: &[String]) -> String {
+        format!("{{\"type\":\"struct\",\"fields\":[{}]}}", columns.join(","))
+    }
+
+    fn nested() -> String {
+        let member = column("m", "\"decimal(20, 3)\"", 7);
+        let list = format!("{{\"type\":\"array\",\"containsNull\":false,\"elementType\":{}}}", table(&[member]));
+        table(&[column("a", &list, 4), column("nothing", "\"void\"", 5), column("b", "\"timestamp_ntz\"", 9)])
+    }
+
+    #[test]
+    fn without_mapping_ids_count_depth_first() {
+        let schema = parse(&nested(), Mapping::None).unwrap();
+        let seen: Vec<_> = schema.leaves_and_groups().map(|f| (f.id, f.physical.as_str(), f.required)).collect();
+        assert_eq!(seen, [(1, "a", false), (2, "element", true), (3, "m", false), (4, "b", false)]);
+        assert_eq!(schema.field_by_id(3).unwrap().ty, Type::Primitive(Primitive::Decimal(20, 3)));
+        assert_eq!(schema.field_by_id(4).unwrap().ty, Type::Primitive(Primitive::Timestamp));
+    }
+
+    #[test]
+    fn with_mapping_ids_and_physical_names_are_those_of_the_log() {
+        let schema = parse(&nested(), Mapping::Id).unwrap();
+        let seen: Vec<_> = schema.leaves_and_groups().map(|f| (f.id, f.physical.as_str())).collect();
+        assert_eq!(seen, [(4, "p-4"), (-1, "element"), (7, "p-7"), (9, "p-9")]);
+    }
+
+    #[test]
+    fn unknown_types_and_damaged_schemas_are_told_apart() {
+        let kind = |text: &str| parse(text, Mapping::Name).unwrap_err().kind();
+        assert_eq!(kind(&table(&[column("g", "\"geometry(4326)\"", 1)])), Kind::Unsupported);
+        assert_eq!(kind(&table(&[column("a", "\"decimal(39,1)\"", 1)])), Kind::Unsupported);
+        assert_eq!(kind(&table(&[column("a", "\"long\"", 1), column("b", "\"long\"", 1)])), Kind::Corrupt);
+        assert_eq!(kind("{\"fields\":[{\"name\":\"a\",\"type\":\"long\"}]}"), Kind::Corrupt);
+        let mut deep = "\"long\"".to_string();
+        for _ in 0..60 {
+            deep = format!("{{\"type\":\"array\",\"elementType\":{deep}}}");
+        }
+        deep = format!("{{\"type\":\"array\",\"elementType\":{deep}}}").repeat(1);
+        assert!(parse(&table(&[column("a", &deep, 1)]), Mapping::Name).is_ok() || kind(&table(&[column("a", &deep, 1)])) == Kind::Corrupt);
+    }
+}

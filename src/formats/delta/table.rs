@@ -1,0 +1,116 @@
+//! A Delta table at a place.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::log::{self, Listing};
+use super::replay::{self, State};
+use super::version::DeltaVersion;
+use super::{checkpoint_write, settings};
+use crate::error::{Error, Kind, Result};
+use crate::formats::{FormatName, Table, TableVersion};
+use crate::location::Location;
+use crate::model::Version;
+use crate::store::Store;
+
+/// A Delta table at a place.
+#[derive(Debug)]
+pub struct DeltaTable {
+    store: Store,
+    root: Location,
+}
+
+#[derive(serde::Deserialize)]
+struct Hint {
+    version: i64,
+}
+
+impl DeltaTable {
+    /// The table whose `_delta_log` lies below `root`.
+    pub const fn new(store: Store, root: Location) -> Self {
+        Self { store, root }
+    }
+
+    /// The version the newest checkpoint may have. Only a hint: it may be damaged, stale or missing.
+    async fn hint(&self) -> Result<Option<i64>> {
+        let bytes = self.store.get_if_exists(&log::hint_file(&self.root)).await?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice::<Hint>(&bytes).ok()).map(|hint| hint.version).filter(|version| *version >= 0))
+    }
+
+    /// Rebuilds `version` (the newest if `None`) from the first start that works, together with the listing it was found in.
+    pub(super) async fn state(&self, version: Option<i64>, tombstones: bool) -> Result<(State, Listing)> {
+        if let Some(hint) = self.hint().await?.filter(|hint| version.is_none_or(|version| *hint <= version)) {
+            let listing = Listing::read(&self.store, &self.root, Some(hint)).await?;
+            if let Some(wanted) = version.or_else(|| listing.latest())
+                && let Some(Ok(state)) = self.replay(&listing, wanted, tombstones).await
+            {
+                return Ok((state, listing));
+            }
+        }
+        let listing = Listing::read(&self.store, &self.root, None).await?;
+        let Some(latest) = listing.latest() else {
+            return Err(Error::not_found("there is no Delta table here").about("table", &self.root));
+        };
+        let wanted = version.unwrap_or(latest);
+        match self.replay(&listing, wanted, tombstones).await {
+            Some(state) => Ok((state?, listing)),
+            None => Err(listing.gap(&self.root, wanted)),
+        }
+    }
+
+    /// `None` if the listing has no start; the first error if none of them works.
+    async fn replay(&self, listing: &Listing, version: i64, tombstones: bool) -> Option<Result<State>> {
+        let mut first: Option<Error> = None;
+        for start in listing.starts(version) {
+            match replay::replay(&self.store, &self.root, listing, start, version, tombstones).await {
+                Ok(state) => return Some(Ok(state)),
+                // A damaged checkpoint says nothing that older entries do not say too.
+                Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        first.map(Err)
+    }
+
+    async fn write_checkpoint(&self, version: i64) -> Result<()> {
+        let (state, listing) = self.state(Some(version), true).await?;
+        let interval = settings::checkpoint_interval(&state.metadata.configuration);
+        if version == 0 || version % interval != 0 || listing.has_checkpoint(version) {
+            return Ok(());
+        }
+        let hint = checkpoint_write::write(&self.store, &self.root, &state).await?;
+        // A hint that is ahead of us and true stays.
+        if self.hint().await?.is_some_and(|known| known > version && listing.has_checkpoint(known)) {
+            return Ok(());
+        }
+        self.store.put(&log::hint_file(&self.root), hint.into()).await
+    }
+}
+
+#[async_trait]
+impl Table for DeltaTable {
+    fn format(&self) -> FormatName {
+        FormatName::Delta
+    }
+
+    fn location(&self) -> &Location {
+        &self.root
+    }
+
+    async fn load(&self) -> Result<Arc<dyn TableVersion>> {
+        let (state, listing) = self.state(None, false).await?;
+        let modified = listing.commit(state.version).map(|meta| meta.modified);
+        let kept = listing.whole.then(|| listing.versions());
+        Ok(Arc::new(DeltaVersion::new(self.store.clone(), self.root.clone(), state, kept, modified)?))
+    }
+
+    async fn settle(&self, version: Version) -> Vec<Error> {
+        match self.write_checkpoint(version.0).await {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![error.about("checkpoint", version)],
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A Delta table at one version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::actions::Add;
+use super::replay::State;
+use super::stats_write::{self, StatsWriter};
+use super::{commit, dv, entry, output, partition, path, row_tracking, schema, settings, stats_read};
+use crate::commit::Answer;
+use crate::error::{Error, Result};
+use crate::formats::{Defaults, OutputWishes, TableVersion};
+use crate::location::Location;
+use crate::model::{
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version,
+};
+use crate::store::Store;
+use crate::units::{Bytes, Timestamp};
+
+/// How many deletion vectors are read at a time.
+const VECTORS_AT_A_TIME: usize = 8;
+
+/// A Delta table at one version: the replayed log.
+#[derive(Debug)]
+pub struct DeltaVersion {
+    store: Store,
+    state: State,
+    snapshot: Snapshot,
+    /// By the number in [`Add::partition`].
+    partitions: Vec<Arc<Partition>>,
+    no_deletes: Arc<[DeleteRef]>,
+}
+
+impl DeltaVersion {
+    /// The version that `state` of the table at `root` is. `versions_kept` and `modified` (when the newest commit was written) are what the
+    /// listing says.
+    pub(super) fn new(store: Store, root: Location, state: State, versions_kept: Option<u64>, modified: Option<Timestamp>) -> Result<Self> {
+        state.protocol.check_readable()?;
+        let metadata = &state.metadata;
+        let provider = metadata.format.provider.as_str();
+        if !(provider.is_empty() || provider.eq_ignore_ascii_case("parquet")) {
+            return Err(Error::unsupported("data files are not Parquet").about("provider", provider));
+        }
+        if metadata.configuration.0.iter().any(|(key, _)| key.starts_with("delta.coordinatedCommits.commitCoordinator")) {
+            return Err(Error::unsupported("the table cannot be read: a commit coordinator decides which commits count")
+                .about("property", "delta.coordinatedCommits.commitCoordinator"));
+        }
+        let schema = schema::parse(&metadata.schema_string, state.mapping()?)?;
+        let columns = partition::columns(&schema, &metadata.partition_columns)?;
+        let partitions = state.files.partitions(|values| partition::model(values, &columns))?;
+        let info = state.commit_info.as_ref();
+        let time = info.and_then(|info| info.in_commit_timestamp.or(info.timestamp)).map(Timestamp).or(modified);
+        let snapshot = Snapshot {
+            location: root,
+            version: Some(Version(state.version)),
+            time,
+            partitioning: metadata.partition_columns.clone(),
+            properties: properties(&state),
+            protocol: format!("reader {}, writer {}", state.protocol.min_reader_version, state.protocol.min_writer_version),
+            features: state.protocol.features(),
+            versions_kept,
+            schema,
+        };
+        Ok(Self { store, state, snapshot, partitions, no_deletes: Arc::new([]) })
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) const fn root(&self) -> &Location {
+        &self.snapshot.location
+    }
+
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether the table keeps in-commit timestamps: the feature and the property are both there.
+    pub(super) fn has_commit_times(&self) -> bool {
+        self.state.protocol.writes("inCommitTimestamp")
+            && settings::on(&self.state.metadata.configuration, "delta.enableInCommitTimestamps")
+    }
+
+    /// Whether everything the table promises can be kept by a rewrite.
+    pub(super) fn rewritable_state(&self) -> Result<()> {
+        self.state.protocol.check_rewritable()?;
+        row_tracking::check(&self.state)
+    }
+
+    /// How statistics of new files are written.
+    pub(super) fn stats_writer(&self) -> Result<StatsWriter<'_>> {
+        let fields = output::stored(&self.snapshot.schema, &self.state.metadata.partition_columns);
+        let indexed = stats_write::leaves(&fields, &settings::indexed(&self.state.metadata.configuration));
+        Ok(StatsWriter { fields, indexed, tightness: self.state.protocol.has_vectors() })
+    }
+
+    fn file(&self, add: &Add, with_stats: bool) -> Result<DataFile> {
+        let partition = self.partitions.get(add.partition).ok_or_else(|| Error::bug("a file without a partition"))?;
+        let deletes: Arc<[DeleteRef]> = match &add.deletion_vector {
+            None => Arc::clone(&self.no_deletes),
+            Some(vector) => Arc::new([DeleteRef { kind: DeleteKind::Vector, key: vector.id(), rows: Some(vector.cardinality) }]),
+        };
+        let stats = add.stats.as_deref();
+        let columns = stats.filter(|_| with_stats).and_then(|text| stats_read::read(text, &self.snapshot.schema, !deletes.is_empty()));
+        let lineage = add.default_row_commit_version.filter(|_| self.state.protocol.writes("rowTracking"));
+        Ok(DataFile {
+            location: path::resolve(self.root(), &add.path)?,
+            path: Arc::from(&*add.path),
+            format: FileFormat::Parquet,
+            size: Bytes(add.size),
+            rows: stats.and_then(stats_read::rows),
+            partition: Arc::clone(partition),
+            deletes,
+            lineage: lineage.map(|sequence| Lineage { first_row_id: add.base_row_id, sequence }),
+            stats: columns.map(Box::new),
+        })
+    }
+
+    async fn deletes_of(&self, file: &DataFile) -> Result<RowDeletes> {
+        if file.deletes.is_empty() {
+            return Ok(RowDeletes::None);
+        }
+        let add = self.state.files.find(self.root(), entry::key(file))?;
+        let vector = add.and_then(|add| add.deletion_vector.as_deref());
+        let vector = vector.ok_or_else(|| Error::bug("deletes were asked for a file of another version").about("file", &file.location))?;
+        dv::read(&self.store, self.root(), vector, file.rows).await.map_err(|error| error.about("file", &file.location))
+    }
+}
+
+fn properties(state: &State) -> BTreeMap<String, String> {
+    let all = state.metadata.configuration.0.iter();
+    all.filter_map(|(key, text)| Some((key.to_string(), text.as_ref()?.to_string()))).collect()
+}
+
+#[async_trait]
+impl TableVersion for DeltaVersion {
+    fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn defaults(&self) -> Defaults {
+        let target = settings::target_file_size(&self.state.metadata.configuration).ok().flatten();
+        Defaults {
+            target_file_size: target.unwrap_or(output::TARGET_FILE_SIZE),
+            commit_attempts: 15,
+            min_wait_ms: 100,
+            max_wait_ms: 10_000,
+        }
+    }
+
+    fn rewritable(&self) -> Result<()> {
+        self.rewritable_state()
+    }
+
+    fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
+        futures::stream::iter(self.state.files.iter().map(move |add| self.file(add, with_stats))).boxed()
+    }
+
+    async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
+        let reads: Vec<_> = files.iter().map(|file| self.deletes_of(file)).collect();
+        futures::stream::iter(reads).buffered(VECTORS_AT_A_TIME).try_collect().await
+    }
+
+    fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
+        output::spec(self.root(), &self.state, &self.snapshot.schema, partition, wishes)
+    }
+
+    async fn still_holds(&self, change: &Change) -> Result<Vec<bool>> {
+        commit::still_holds(self, change).await
+    }
+
+    async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        commit::offer(self, change, now).await
+    }
+
+    async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
+        commit::find(self, operation, part, since).await
+    }
+
+    fn metadata_folders(&self) -> Vec<Location> {
+        // A commit is one file with a name of the protocol's: nothing can be left behind in the log.
+        Vec::new()
+    }
+
+    fn data_folders(&self) -> Vec<Location> {
+        vec![self.snapshot.location.clone()]
+    }
+}

@@ -1,0 +1,180 @@
+//! Avro schemas as shapes to decode by (Apache Avro 1.12 specification, "Schema Declaration").
+//!
+//! Logical types are left aside on purpose: a value that is read and written again must come out with the same bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+
+/// Schemas nested deeper than this are refused: no table has them, and a hostile file could exhaust the stack.
+const MAX_DEPTH: usize = 64;
+
+/// What a value looks like in bytes.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape {
+    /// nothing
+    Null,
+    /// one byte
+    Boolean,
+    /// `int`, as a zig-zag number
+    Int,
+    /// `long`, as a zig-zag number
+    Long,
+    /// four bytes
+    Float,
+    /// eight bytes
+    Double,
+    /// length and bytes
+    Bytes,
+    /// length and UTF-8
+    String,
+    /// this many bytes
+    Fixed(usize),
+    /// the index of a symbol
+    Enum,
+    /// blocks of items
+    Array(Arc<Self>),
+    /// blocks of string keys and values
+    Map(Arc<Self>),
+    /// a branch number and its value
+    Union(Arc<[Self]>),
+    /// fields in order
+    Record(Arc<RecordShape>),
+}
+
+/// The fields of a record.
+#[derive(Debug)]
+pub(crate) struct RecordShape {
+    /// Names and shapes in order.
+    pub(crate) fields: Vec<(String, Shape)>,
+}
+
+impl RecordShape {
+    /// The place of the field called `name`.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|(field, _)| field == name)
+    }
+}
+
+impl Shape {
+    /// Reads the JSON form of a schema.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if it is no Avro schema, or one that refers to itself.
+    pub(crate) fn parse(json: &Json) -> Result<Self> {
+        Parser { named: HashMap::new() }.shape(json, 0)
+    }
+
+    /// The record its items are, if it is a list of records (or a union of one with null).
+    pub(crate) fn item_record(&self) -> Option<&Arc<RecordShape>> {
+        match self {
+            Self::Array(item) => item.record(),
+            Self::Union(branches) => branches.iter().find_map(Self::item_record),
+            _ => None,
+        }
+    }
+
+    /// The record this is, if it is one (or a union of one with null).
+    pub(crate) fn record(&self) -> Option<&Arc<RecordShape>> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Union(branches) => branches.iter().find_map(Self::record),
+            _ => None,
+        }
+    }
+}
+
+fn wrong(what: &'static str) -> Error {
+    Error::corrupt("not an Avro schema").about("problem", what)
+}
+
+struct Parser {
+    named: HashMap<String, Shape>,
+}
+
+impl Parser {
+    fn shape(&mut self, json: &Json, depth: usize) -> Result<Shape> {
+        if depth > MAX_DEPTH {
+            return Err(wrong("nested too deeply"));
+        }
+        match json {
+            Json::String(name) => self.by_name(name),
+            Json::Array(branches) => {
+                let branches: Result<Vec<Shape>> = branches.iter().map(|branch| self.shape(branch, depth + 1)).collect();
+                Ok(Shape::Union(branches?.into()))
+            }
+            Json::Object(object) => match object.get("type") {
+                Some(Json::String(name)) => self.complex(name, object, depth),
+                Some(inner) => self.shape(inner, depth + 1),
+                None => Err(wrong("a schema without a type")),
+            },
+            _ => Err(wrong("neither a name, a list nor an object")),
+        }
+    }
+
+    fn by_name(&self, name: &str) -> Result<Shape> {
+        Ok(match name {
+            "null" => Shape::Null,
+            "boolean" => Shape::Boolean,
+            "int" => Shape::Int,
+            "long" => Shape::Long,
+            "float" => Shape::Float,
+            "double" => Shape::Double,
+            "bytes" => Shape::Bytes,
+            "string" => Shape::String,
+            _ => {
+                let short = name.rsplit('.').next().unwrap_or(name);
+                return self.named.get(short).cloned().ok_or_else(|| wrong("an unknown type name"));
+            }
+        })
+    }
+
+    fn complex(&mut self, name: &str, object: &serde_json::Map<String, Json>, depth: usize) -> Result<Shape> {
+        let inner = |key| object.get(key).ok_or_else(|| wrong("an array or map without items"));
+        let shape = match name {
+            "array" => return Ok(Shape::Array(Arc::new(self.shape(inner("items")?, depth + 1)?))),
+            "map" => return Ok(Shape::Map(Arc::new(self.shape(inner("values")?, depth + 1)?))),
+            "enum" => Shape::Enum,
+            "fixed" => {
+                let size = object.get("size").and_then(Json::as_u64).and_then(|size| usize::try_from(size).ok());
+                Shape::Fixed(size.ok_or_else(|| wrong("a fixed without a size"))?)
+            }
+            "record" | "error" => {
+                let fields = object.get("fields").and_then(Json::as_array).ok_or_else(|| wrong("a record without fields"))?;
+                let fields: Result<Vec<(String, Shape)>> = fields.iter().map(|field| self.field(field, depth + 1)).collect();
+                Shape::Record(Arc::new(RecordShape { fields: fields? }))
+            }
+            _ => return self.by_name(name),
+        };
+        if let Some(own) = object.get("name").and_then(Json::as_str) {
+            let short = own.rsplit('.').next().unwrap_or(own);
+            self.named.insert(short.to_string(), shape.clone());
+        }
+        Ok(shape)
+    }
+
+    fn field(&mut self, json: &Json, depth: usize) -> Result<(String, Shape)> {
+        let name = json.get("name").and_then(Json::as_str).ok_or_else(|| wrong("a field without a name"))?;
+        let shape = self.shape(json.get("type").ok_or_else(|| wrong("a field without a type"))?, depth)?;
+        Ok((name.to_string(), shape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_may_be_used_again_by_its_name_but_not_within_itself() {
+        let twice = serde_json::json!({"type": "record", "name": "r", "fields": [
+            {"name": "a", "type": {"type": "fixed", "name": "n.f", "size": 3}}, {"name": "b", "type": ["null", "f"]}]});
+        let shape = Shape::parse(&twice).unwrap();
+        assert_eq!(shape.record().unwrap().index("b"), Some(1));
+        let own = serde_json::json!({"type": "record", "name": "r", "fields": [{"name": "a", "type": ["null", "r"]}]});
+        assert!(Shape::parse(&own).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! Partition specs: fields, transforms, and what their values are called (Iceberg spec, "Partitioning").
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::avro::Datum;
+use super::{text, values};
+use crate::error::{Error, Result};
+use crate::model::{Field, Partition, PartitionField, Primitive, Type};
+
+/// How a partition value is made from a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Transform {
+    /// the value itself
+    Identity,
+    /// a hash modulo a number
+    Bucket,
+    /// the value cut short
+    Truncate,
+    /// years since 1970
+    Year,
+    /// months since 1970-01
+    Month,
+    /// days since 1970-01-01
+    Day,
+    /// hours since 1970-01-01T00
+    Hour,
+    /// always null
+    Void,
+    /// one we do not know, by its text
+    Unknown(String),
+}
+
+/// One field of a spec.
+#[derive(Debug, Clone)]
+pub(crate) struct SpecField {
+    /// The column it is made from.
+    pub(crate) source_id: i32,
+    /// Its own id.
+    pub(crate) field_id: i32,
+    /// Its name.
+    pub(crate) name: String,
+    /// How it is made.
+    pub(crate) transform: Transform,
+    /// The type of its values; `None` if the transform or the column is unknown.
+    pub(crate) ty: Option<Primitive>,
+}
+
+/// A partition spec.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Its id.
+    pub(crate) id: i32,
+    /// Its fields in order.
+    pub(crate) fields: Vec<SpecField>,
+    /// The JSON form of the fields, as manifests repeat it.
+    pub(crate) json: Json,
+}
+
+fn wrong(what: &'static str) -> Error {
+    Error::corrupt(format!("a partition spec is damaged: {what}"))
+}
+
+fn transform(text: &str) -> Transform {
+    let with_width = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']'));
+    match text {
+        "identity" => Transform::Identity,
+        "year" => Transform::Year,
+        "month" => Transform::Month,
+        "day" => Transform::Day,
+        "hour" => Transform::Hour,
+        "void" => Transform::Void,
+        _ if with_width("bucket") => Transform::Bucket,
+        _ if with_width("truncate") => Transform::Truncate,
+        _ => Transform::Unknown(text.to_string()),
+    }
+}
+
+impl Spec {
+    /// Reads the JSON form of a spec's fields; `columns` are all the table ever had.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for a damaged spec. Unknown transforms are kept.
+    pub(crate) fn parse(id: i32, json: Option<&Json>, columns: &BTreeMap<i32, Field>) -> Result<Self> {
+        let listed = json.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let number = |json: Option<&Json>| json.and_then(Json::as_i64).and_then(|id| i32::try_from(id).ok());
+        let mut fields = Vec::new();
+        for (position, field) in (1000..).zip(listed) {
+            let name = field.get("name").and_then(Json::as_str).ok_or_else(|| wrong("a field has no name"))?;
+            let text = field.get("transform").and_then(Json::as_str).ok_or_else(|| wrong("a field has no transform"))?;
+            let mut transform = transform(text);
+            let source_id = match (number(field.get("source-id")), field.get("source-ids").and_then(Json::as_array).map(Vec::as_slice)) {
+                (Some(id), _) => id,
+                (None, Some([one])) => number(Some(one)).ok_or_else(|| wrong("a source id is no number"))?,
+                (None, Some(_)) => {
+                    transform = Transform::Unknown(format!("{text} of several columns"));
+                    0
+                }
+                (None, None) => return Err(wrong("a field has no source")),
+            };
+            let source = columns.get(&source_id).and_then(|column| match column.ty {
+                Type::Primitive(primitive) => Some(primitive),
+                _ => None,
+            });
+            let ty = result_type(&transform, source);
+            let field_id = number(field.get("field-id")).unwrap_or(position);
+            fields.push(SpecField { source_id, field_id, name: name.to_string(), transform, ty });
+        }
+        Ok(Self { id, fields, json: json.cloned().unwrap_or_else(|| Json::Array(Vec::new())) })
+    }
+
+    /// Whether files of this spec all lie in one partition.
+    pub(crate) fn is_unpartitioned(&self) -> bool {
+        self.fields.iter().all(|field| field.transform == Transform::Void)
+    }
+
+    /// The partition a manifest's tuple means.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if a value's type is not known, `Corrupt` if the tuple does not fit the spec.
+    pub(crate) fn partition(&self, tuple: &[Datum]) -> Result<Partition> {
+        if tuple.len() != self.fields.len() {
+            return Err(Error::corrupt("a partition tuple does not fit its spec").about("spec", self.id));
+        }
+        let mut out = Partition { spec_id: self.id, ..Partition::default() };
+        for (field, datum) in self.fields.iter().zip(tuple) {
+            let value = match (field.ty, datum.is_null()) {
+                (_, true) => None,
+                (Some(ty), false) => values::from_datum(datum, ty)
+                    .ok_or_else(|| Error::corrupt("a partition value has another type than its field").about("field", &field.name))?,
+                (None, false) => return Err(self.not_understood(field)),
+            };
+            if field.transform == Transform::Identity {
+                out.constants.push((field.source_id, value.clone()));
+            }
+            let text = text::human(value.as_ref(), &field.transform, field.ty);
+            out.fields.push(PartitionField { name: field.name.clone(), value, text });
+        }
+        Ok(out)
+    }
+
+    fn not_understood(&self, field: &SpecField) -> Error {
+        let message = match &field.transform {
+            Transform::Unknown(name) => format!("the partition transform '{name}' is not understood"),
+            _ => "a partition field's column is not known any more".to_string(),
+        };
+        Error::unsupported(message).about("field", &field.name).about("spec", self.id)
+    }
+
+    /// The first field whose values cannot be written again.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` naming it.
+    pub(crate) fn understood(&self) -> Result<()> {
+        match self.fields.iter().find(|field| field.ty.is_none() && field.transform != Transform::Void) {
+            Some(field) => Err(self.not_understood(field)),
+            None => Ok(()),
+        }
+    }
+
+    /// The folder of `partition` below the data folder, as the Java library names it; empty when unpartitioned.
+    pub(crate) fn path(&self, partition: &Partition) -> String {
+        let names = partition.fields.iter().map(|field| format!("{}={}", text::escape(&field.name), text::escape(&field.text)));
+        names.collect::<Vec<_>>().join("/")
+    }
+}
+
+fn result_type(transform: &Transform, source: Option<Primitive>) -> Option<Primitive> {
+    match transform {
+        Transform::Identity | Transform::Truncate | Transform::Void => source.filter(|ty| *ty != Primitive::Variant),
+        Transform::Bucket | Transform::Year | Transform::Month | Transform::Hour => Some(Primitive::Int),
+        Transform::Day => Some(Primitive::Date),
+        Transform::Unknown(_) => None,
+    }
+}
+
+/// What tells one partition from another: spec and values.
+pub(crate) fn partition_key(partition: &Partition) -> String {
+    let mut key = partition.spec_id.to_string();
+    for field in &partition.fields {
+        match &field.value {
+            None => key.push_str("/-"),
+            Some(value) => {
+                key.push('/');
+                for byte in values::to_bytes(value) {
+                    // Writing to a string cannot fail.
+                    let _ok = write!(key, "{byte:02x}");
+                }
+            }
+        }
+    }
+    key
+}
+
+/// Partitions of one manifest, each made once.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    last: Option<(Vec<Datum>, Arc<Partition>, Arc<str>)>,
+}
+
+impl Interner {
+    /// The partition of `tuple` with its key; neighbours share it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spec::partition`].
+    pub(crate) fn partition(&mut self, spec: &Spec, tuple: &[Datum]) -> Result<(Arc<Partition>, Arc<str>)> {
+        if let Some((last, partition, key)) = &self.last
+            && last.as_slice() == tuple
+        {
+            return Ok((Arc::clone(partition), Arc::clone(key)));
+        }
+        let partition = Arc::new(spec.partition(tuple)?);
+        let key: Arc<str> = partition_key(&partition).into();
+        self.last = Some((tuple.to_vec(), Arc::clone(&partition), Arc::clone(&key)));
+        Ok((partition, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+
+    fn columns() -> BTreeMap<i32, Field> {
+        let column = |id: i32, ty| Field {
+            id,
+            name: format!("c{id}"),
+            physical: format!("c{id}"),
+            required: false,
+            ty: Type::Primitive(ty),
+            initial_default: None,
+        };
+        [(1, column(1, Primitive::String)), (2, column(2, Primitive::Timestamp))].into()
+    }
+
+    #[test]
+    fn a_tuple_becomes_values_texts_and_constants() {
+        let json = serde_json::json!([{"name": "region", "transform": "identity", "source-id": 1, "field-id": 1000},
+            {"name": "ts_day", "transform": "day", "source-id": 2, "field-id": 1001}, {"name": "b", "transform": "bucket[4]", "source-id": 1}]);
+        let spec = Spec::parse(3, Some(&json), &columns()).unwrap();
+        let tuple = [Datum::Text("a b/é".into()), Datum::Union(1, Box::new(Datum::Long(19_753))), Datum::Null];
+        let partition = spec.partition(&tuple).unwrap();
+        assert_eq!(partition.display(), "region=a b/é/ts_day=2024-01-31/b=null");
+        assert_eq!(spec.path(&partition), "region=a+b%2F%C3%A9/ts_day=2024-01-31/b=null");
+        assert_eq!(partition.constants, [(1, Some(Value::String("a b/é".into())))]);
+        assert_eq!(spec.fields[2].field_id, 1002);
+        assert!(spec.partition(&tuple[..1]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_transform_is_named() {
+        let json = serde_json::json!([{"name": "z", "transform": "zorder[3]", "source-id": 1, "field-id": 1000}]);
+        let spec = Spec::parse(0, Some(&json), &columns()).unwrap();
+        assert!(spec.understood().unwrap_err().message().contains("zorder[3]"));
+        assert!(spec.partition(&[Datum::Long(1)]).is_err());
+        assert!(spec.partition(&[Datum::Null]).is_ok());
+    }
+
+    #[test]
+    fn null_is_another_partition_than_an_empty_text() {
+        let json = serde_json::json!([{"name": "region", "transform": "identity", "source-id": 1, "field-id": 1000}]);
+        let spec = Spec::parse(0, Some(&json), &columns()).unwrap();
+        let key = |datum| partition_key(&spec.partition(&[datum]).unwrap());
+        assert_ne!(key(Datum::Null), key(Datum::Text(String::new())));
+    }
+}

@@ -1,0 +1,182 @@
+//! The table and its versions, as operations see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+
+use super::metadata::Metadata;
+use super::pointer::Pointer;
+use super::scan::Scan;
+use super::spec::partition_key;
+use super::{features, output, row_deletes};
+use crate::commit::Answer;
+use crate::error::{Error, Result};
+use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
+use crate::location::Location;
+use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::store::Store;
+use crate::units::Timestamp;
+
+/// An Iceberg table.
+#[derive(Clone)]
+pub struct IcebergTable {
+    store: Store,
+    root: Location,
+    pointer: Arc<dyn Pointer>,
+}
+
+impl std::fmt::Debug for IcebergTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IcebergTable").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl IcebergTable {
+    /// The table at `root` whose current metadata `pointer` knows.
+    pub fn new(store: Store, root: Location, pointer: Arc<dyn Pointer>) -> Self {
+        Self { store, root, pointer }
+    }
+
+    /// Reads the newest version.
+    pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        let file = self.pointer.current().await?;
+        let bytes = self.store.get(&file).await?;
+        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
+        let snapshot = snapshot(&metadata, &self.root)?;
+        Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
+    }
+
+    /// Where its current metadata is known.
+    #[cfg(test)]
+    pub(crate) fn pointer(&self) -> &dyn Pointer {
+        &*self.pointer
+    }
+}
+
+#[async_trait]
+impl Table for IcebergTable {
+    fn format(&self) -> FormatName {
+        FormatName::Iceberg
+    }
+
+    fn location(&self) -> &Location {
+        &self.root
+    }
+
+    async fn load(&self) -> Result<Arc<dyn TableVersion>> {
+        Ok(Arc::new(self.version().await?))
+    }
+
+    async fn settle(&self, _version: Version) -> Vec<Error> {
+        self.pointer.settle().await
+    }
+}
+
+fn snapshot(metadata: &Metadata, root: &Location) -> Result<Snapshot> {
+    let current = metadata.current()?;
+    let spec = metadata.spec(metadata.default_spec)?;
+    Ok(Snapshot {
+        location: root.clone(),
+        version: current.and_then(super::metadata::SnapshotView::version),
+        time: current.and_then(super::metadata::SnapshotView::time),
+        schema: metadata.schema.clone(),
+        partitioning: spec.fields.iter().map(|field| field.name.clone()).collect(),
+        properties: metadata.properties.clone(),
+        protocol: format!("v{}", metadata.format_version),
+        features: features::in_use(metadata),
+        versions_kept: Some(metadata.snapshots().count() as u64),
+    })
+}
+
+/// One version of an Iceberg table.
+pub(crate) struct IcebergVersion {
+    pub(crate) scan: Scan,
+    snapshot: Snapshot,
+    pub(crate) pointer: Arc<dyn Pointer>,
+}
+
+#[async_trait]
+impl TableVersion for IcebergVersion {
+    fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn defaults(&self) -> Defaults {
+        output::defaults(&self.scan.metadata)
+    }
+
+    fn rewritable(&self) -> Result<()> {
+        features::rewritable(&self.scan.metadata, self.pointer.opened_at())
+    }
+
+    fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
+        self.scan.files(with_stats)
+    }
+
+    async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
+        let index = self.scan.deletes().await?;
+        row_deletes::read(&self.scan, &index, files).await
+    }
+
+    fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
+        output::output(&self.scan.metadata, partition, wishes)
+    }
+
+    async fn still_holds(&self, change: &Change) -> Result<Vec<bool>> {
+        let mut wanted: HashMap<&Location, (usize, &DataFile)> = HashMap::new();
+        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len()).collect();
+        for (at, group) in change.groups.iter().enumerate() {
+            wanted.extend(group.removes.iter().map(|file| (&file.location, (at, file))));
+        }
+        let mut files = self.scan.files(false);
+        while let Some(file) = files.try_next().await? {
+            if let Some((at, planned)) = wanted.get(&file.location)
+                && same_file(planned, &file)
+                && let Some(count) = missing.get_mut(*at)
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
+        Ok(missing.into_iter().map(|count| count == 0).collect())
+    }
+
+    async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        super::commit::offer(self, change, now).await
+    }
+
+    async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
+        super::commit::find(&self.scan.metadata, operation, part, since)
+    }
+
+    fn metadata_folders(&self) -> Vec<Location> {
+        let mut folders: Vec<Location> = self.scan.metadata.metadata_folder().into_iter().collect();
+        folders.extend(self.scan.metadata.file.parent());
+        folders.dedup();
+        folders
+    }
+
+    fn data_folders(&self) -> Vec<Location> {
+        output::data_root(&self.scan.metadata).into_iter().collect()
+    }
+}
+
+/// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file keeps its data
+/// sequence number, so that they apply to it too. The same rows must still be numbered in the same way.
+pub(crate) fn same_file(planned: &DataFile, now: &DataFile) -> bool {
+    let positional = |file: &DataFile| {
+        let mut keys: Vec<String> =
+            file.deletes.iter().filter(|delete| delete.kind != DeleteKind::Equality).map(|delete| delete.key.clone()).collect();
+        keys.sort();
+        keys
+    };
+    let planned_equality = planned.deletes.iter().any(|delete| delete.kind == DeleteKind::Equality);
+    let partition = |file: &DataFile| partition_key(&file.partition);
+    let numbering = |file: &DataFile| file.lineage.and_then(|lineage| lineage.first_row_id);
+    !planned_equality
+        && positional(planned) == positional(now)
+        && numbering(planned) == numbering(now)
+        && partition(planned) == partition(now)
+}

@@ -1,0 +1,151 @@
+//! Listing folders.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirEntry, Metadata, ReadDir};
+use std::io::{self, ErrorKind};
+
+use object_store::path::Path;
+use object_store::{Error, ListResult, ObjectMeta, Result};
+
+use super::{disk_path, failure, object_meta};
+
+/// Every file below a folder, at any depth, in no particular order. Holds one open folder per level.
+#[derive(Debug)]
+pub(super) struct Walk {
+    start: Option<Path>,
+    after: Option<Path>,
+    open: Vec<(Path, ReadDir)>,
+}
+
+/// What an entry of a folder is.
+enum Found {
+    Folder(Path),
+    File(Path, Metadata),
+}
+
+impl Walk {
+    /// Below `folder`, only keys that sort after `after`.
+    pub(super) const fn new(folder: Path, after: Option<Path>) -> Self {
+        Self { start: Some(folder), after, open: Vec::new() }
+    }
+
+    /// Whether no key at or below `key` can sort after the wanted one.
+    fn is_before(&self, key: &Path, is_folder: bool) -> bool {
+        let Some(after) = self.after.as_ref().map(AsRef::as_ref) else { return false };
+        let key: &str = key.as_ref();
+        if !is_folder {
+            return key <= after;
+        }
+        let below = format!("{key}/");
+        below.as_str() <= after && !after.starts_with(&below)
+    }
+
+    fn take(&mut self, folder: &Path, entry: io::Result<DirEntry>) -> Result<Option<ObjectMeta>> {
+        let entry = entry.map_err(|e| failure(e, &disk_path(folder)))?;
+        let key = child(folder, &entry)?;
+        if self.is_before(&key, entry.file_type().map_or(true, |kind| !kind.is_file())) {
+            return Ok(None);
+        }
+        match look(key, &entry)? {
+            Some(Found::File(key, metadata)) => Ok((!self.is_before(&key, false)).then(|| object_meta(key, &metadata))),
+            Some(Found::Folder(key)) => {
+                self.open.extend(open_folder(&key)?.map(|entries| (key, entries)));
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<ObjectMeta>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(folder) = self.start.take() {
+            match open_folder(&folder) {
+                Ok(entries) => self.open.extend(entries.map(|entries| (folder, entries))),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        loop {
+            let (folder, entries) = self.open.last_mut()?;
+            let Some(entry) = entries.next() else {
+                self.open.pop();
+                continue;
+            };
+            let folder = folder.clone();
+            match self.take(&folder, entry) {
+                Ok(None) => {}
+                Ok(Some(object)) => return Some(Ok(object)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Folders and files directly in `folder`.
+pub(super) fn children(folder: &Path) -> Result<ListResult> {
+    let (mut folders, mut objects) = (BTreeSet::new(), Vec::new());
+    for entry in open_folder(folder)?.into_iter().flatten() {
+        let entry = entry.map_err(|e| failure(e, &disk_path(folder)))?;
+        match look(child(folder, &entry)?, &entry)? {
+            Some(Found::Folder(key)) => drop(folders.insert(key)),
+            Some(Found::File(key, metadata)) => objects.push(object_meta(key, &metadata)),
+            None => {}
+        }
+    }
+    Ok(ListResult { common_prefixes: folders.into_iter().collect(), objects })
+}
+
+/// The entries of a folder; `None` if there is no such folder.
+fn open_folder(key: &Path) -> Result<Option<ReadDir>> {
+    let place = disk_path(key);
+    match fs::read_dir(&place) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failure(error, &place)),
+    }
+}
+
+/// The key of `entry`. A name that no key can spell is an error: passing over it would make the listing say too little.
+fn child(folder: &Path, entry: &DirEntry) -> Result<Path> {
+    let unspeakable = || {
+        let why = format!("a file in {} has a name that is not UTF-8 or holds control characters", disk_path(folder).display());
+        Error::NotSupported { source: io::Error::new(ErrorKind::InvalidFilename, why).into() }
+    };
+    let name = entry.file_name();
+    let name = name.to_str().ok_or_else(unspeakable)?;
+    let key = if folder.is_root() { name.to_string() } else { format!("{folder}/{name}") };
+    Path::parse(key).map_err(|_| unspeakable())
+}
+
+/// What `entry` is, links followed; `None` if it is neither file nor folder, leads nowhere or back upwards, or is gone by now.
+fn look(key: Path, entry: &DirEntry) -> Result<Option<Found>> {
+    let place = entry.path();
+    let kind = match entry.file_type() {
+        Ok(kind) => kind,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failure(error, &place)),
+    };
+    if kind.is_dir() {
+        return Ok(Some(Found::Folder(key)));
+    }
+    let metadata = match fs::metadata(&place) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failure(error, &place)),
+    };
+    if metadata.is_file() {
+        return Ok(Some(Found::File(key, metadata)));
+    }
+    Ok((metadata.is_dir() && !leads_upwards(&place)).then_some(Found::Folder(key)))
+}
+
+/// Whether the link `place` leads to a folder that it lies in: following it would never end.
+fn leads_upwards(place: &std::path::Path) -> bool {
+    let target = place.canonicalize();
+    let here = place.parent().map(std::path::Path::canonicalize);
+    matches!((target, here), (Ok(target), Some(Ok(here))) if here.starts_with(&target))
+}

@@ -1,0 +1,196 @@
+//! The built binary: exit statuses and documents as cli.md has them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the binary in `folder` with an environment of its own.
+fn otf(folder: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_otf")).args(words).current_dir(folder).env_clear().env("HOME", folder).output().unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn usage_errors_end_with_2_and_are_json_where_json_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = otf(folder.path(), &["compact"]);
+    assert_eq!((status(&text), text.stdout.len()), (2, 0));
+    assert!(stderr(&text).starts_with("error: ") && stderr(&text).contains("\n  hint: "), "{}", stderr(&text));
+    for words in [
+        &["compact", "--output", "json"][..],
+        &["--output=json", "nonsense"],
+        &["compact", "t", "--target-file-size", "big", "--output", "json"],
+        &["compact", "t", "--option", "colour=red", "--output", "json"],
+        &["compact", "t", "--memory", "1MiB", "--output", "json"],
+    ] {
+        let json = otf(folder.path(), words);
+        assert_eq!(status(&json), 2, "{words:?}");
+        assert_eq!((&document(&json)["error"]["kind"], json.stderr.len()), (&Value::from("usage"), 0), "{words:?}");
+    }
+}
+
+#[test]
+fn a_place_without_a_table_ends_with_3_and_says_where_it_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["compact", "inspect"] {
+        let json = otf(folder.path(), &[verb, "./nothing", "--output", "json"]);
+        assert_eq!(status(&json), 3);
+        let error = &document(&json)["error"];
+        assert_eq!((&error["kind"], &error["message"]), (&Value::from("not-found"), &Value::from("there is no table here")));
+        assert!(error["context"]["location"].as_str().unwrap().ends_with("/nothing"));
+        assert!(!error["hint"].as_str().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn what_this_version_cannot_do_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [
+        &["compact", "t", "--strategy", "zorder", "--columns", "a"][..],
+        &["compact", "t", "--engine", "ballista://h:50050"],
+        &["compact", "t", "--path", "splice"],
+        &["compact", "hive://h:9083/db.t"],
+    ] {
+        let json = otf(folder.path(), &[words, &["--output", "json"]].concat());
+        assert_eq!((status(&json), &document(&json)["error"]["kind"]), (3, &Value::from("unsupported")), "{words:?}");
+    }
+}
+
+#[test]
+fn several_formats_over_one_place_are_refused_with_4() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["t/_delta_log/00000000000000000000.json", "t/metadata/v1.metadata.json"] {
+        let file = folder.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "{}").unwrap();
+    }
+    let json = otf(folder.path(), &["inspect", "t", "--output", "json"]);
+    let error = &document(&json)["error"];
+    assert_eq!((status(&json), &error["kind"]), (4, &Value::from("refused")));
+    assert_eq!(error["context"]["formats"], "delta,iceberg");
+    assert!(error["hint"].as_str().unwrap().contains("--table-format"));
+}
+
+#[test]
+fn help_version_and_completions_are_answers_and_no_verb_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["--help"][..], &["compact", "--help"], &["--version"], &["completions", "bash"], &["config", "schema"]] {
+        let output = otf(folder.path(), words);
+        assert_eq!((status(&output), output.stderr.len()), (0, 0), "{words:?}");
+        assert!(!output.stdout.is_empty());
+    }
+    assert_eq!(status(&otf(folder.path(), &[])), 2);
+}
+
+#[test]
+fn the_configuration_is_checked_with_its_line_and_shown_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("otf.toml");
+    std::fs::write(&file, "memory = \"1GiB\"\n[storage]\naws_secret_access_key = \"hush\"\n").unwrap();
+    let good = otf(folder.path(), &["config", "check", "--output", "json", "--threads", "3"]);
+    let settings = &document(&good)["settings"];
+    assert_eq!((status(&good), &settings["memory"], &settings["threads"]), (0, &Value::from("1GiB"), &Value::from(3)));
+    assert_eq!(settings["storage"]["aws_secret_access_key"], "***");
+    std::fs::write(&file, "memory = \"1GiB\"\nmemroy = 2\n").unwrap();
+    let bad = otf(folder.path(), &["config", "check", "--output", "json"]);
+    let error = &document(&bad)["error"];
+    assert_eq!((status(&bad), &error["context"]["line"]), (2, &Value::from("2")));
+    assert!(error["message"].as_str().unwrap().contains("memroy"), "{error}");
+}
+
+#[test]
+fn the_demo_does_not_touch_a_folder_that_holds_something() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), "x").unwrap();
+    let json = otf(folder.path(), &["demo", ".", "--output", "json"]);
+    assert_eq!((status(&json), &document(&json)["error"]["kind"]), (4, &Value::from("refused")));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// The help of every verb, as Markdown.
+fn reference(folder: &Path) -> String {
+    let mut text = String::new();
+    for words in [
+        &["--help"][..],
+        &["compact", "--help"],
+        &["inspect", "--help"],
+        &["demo", "--help"],
+        &["config", "--help"],
+        &["completions", "--help"],
+    ] {
+        let help = String::from_utf8(otf(folder, words).stdout).unwrap();
+        // Options that every verb takes are shown once.
+        let (own, _) = if words.len() == 1 { (help.as_str(), "") } else { help.split_once("\nGlobal options:").unwrap_or((&help, "")) };
+        let lines: Vec<&str> = own.trim_end().lines().map(str::trim_end).collect();
+        let title = if words.len() == 1 { "otf".to_string() } else { format!("otf {}", words[0]) };
+        text.push_str(&format!("\n### {title}\n\n```text\n{}\n```\n", lines.join("\n")));
+    }
+    text
+}
+
+#[test]
+fn the_reference_in_the_documentation_is_the_tools_own_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let (head, tail) = written.split_once("<!-- help -->\n").unwrap();
+    let fresh = reference(folder.path());
+    if std::env::var_os("OTF_BLESS").is_some() {
+        std::fs::write(&file, format!("{head}<!-- help -->\n{fresh}")).unwrap();
+    } else {
+        assert_eq!(tail, fresh, "docs/cli.md is stale: OTF_BLESS=1 cargo test --test it reference");
+    }
+}
+
+/// `words` on the tables that the demo made, as a document.
+fn done(folder: &Path, expected: i32, words: &[&str]) -> Value {
+    let output = otf(folder, &[words, &["--output", "json"]].concat());
+    assert_eq!(status(&output), expected, "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+    document(&output)
+}
+
+#[test]
+fn the_demo_compacts_both_tables_and_a_second_run_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = done(folder, 0, &["demo", "shop"]);
+    for (table, format, files, rows) in [(0, "iceberg", 301, 600_572), (1, "delta", 300, 150_000)] {
+        let table = &demo["tables"][table];
+        assert_eq!((&table["format"], &table["outcome"]), (&Value::from(format), &Value::from("landed")));
+        assert_eq!((&table["before"]["files"], &table["before"]["rows"]), (&Value::from(files), &Value::from(rows)));
+        assert_eq!((&table["after"]["files"], &table["after"]["rows"]), (&Value::from(1), &Value::from(rows)));
+    }
+    let warehouse = folder.to_str().unwrap();
+    std::fs::write(folder.join("otf.toml"), format!("[catalog.lake]\ntype = \"path\"\nwarehouse = \"{warehouse}\"\n")).unwrap();
+    for table in ["lake.shop.lineitem", "shop/orders"] {
+        let again = done(folder, 0, &["compact", table, "--yes"]);
+        assert_eq!((&again["outcome"], &again["versions"]), (&Value::from("nothing-to-do"), &Value::Array(Vec::new())));
+        assert_eq!(done(folder, 0, &["inspect", table])["health"]["score"], 100);
+    }
+    let rewrite = ["compact", "shop/orders", "--rewrite-all", "--where", "o_orderdate < DATE '1970-01-01'"];
+    assert_eq!(done(folder, 0, &rewrite)["plan"]["left"][0]["why"], "filtered-out");
+    let unknown = done(folder, 2, &["compact", "shop/orders", "--where", "nobody = 1"]);
+    assert_eq!(unknown["error"]["kind"], "usage");
+    let plan = done(folder, 0, &["compact", "shop/orders", "--rewrite-all", "--yes", "--dry-run"]);
+    assert_eq!(
+        (&plan["outcome"], plan.get("after"), &plan["plan"]["groups"][0]["files"]),
+        (&Value::from("planned"), None, &Value::from(1))
+    );
+    // The state before the compaction can still be read, and never be written.
+    let state = "shop/lineitem/metadata/v1.metadata.json";
+    assert_eq!(done(folder, 0, &["inspect", state])["totals"]["files"], 301);
+    assert_eq!(done(folder, 0, &["compact", state])["plan"]["groups"][0]["files"], 301);
+    assert_eq!(done(folder, 4, &["compact", state, "--yes"])["error"]["kind"], "refused");
+}
