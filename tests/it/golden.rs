@@ -107,8 +107,10 @@ async fn compacted(table: &Path, open: impl Fn(Store, Location) -> Box<dyn Table
     let home = scratch.path().join(table.file_name().unwrap());
     // Neighbours belong to a shallow clone or to files named by `..`; the whole folder is small.
     copy(table, &home);
-    let store = Store::new(Arc::new(Moved::new(&home)));
-    let root = Location::parse(home.to_str().unwrap()).unwrap();
+    let moved = Moved::new(&home);
+    // A table is opened where it says that it lies: anywhere else it would be a copy, which must not be changed.
+    let root = moved.home().cloned().unwrap_or_else(|| Location::parse(home.to_str().unwrap()).unwrap());
+    let store = Store::new(Arc::new(moved));
     let table = open(store.clone(), root);
     let runtime = tokio::runtime::Handle::current();
     let engine = ParquetRewriter::new(store.clone(), Settings { memory: Bytes::mib(256), threads: 2, runtime }).unwrap();

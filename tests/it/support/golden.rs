@@ -62,6 +62,11 @@ impl Moved {
         Self { folder: folder.to_path_buf(), home: home_of(folder) }
     }
 
+    /// The place the table's metadata gives for itself.
+    pub(crate) fn home(&self) -> Option<&Location> {
+        self.home.as_ref()
+    }
+
     fn find(&self, location: &Location) -> PathBuf {
         let absolute = PathBuf::from(format!("/{}", location.path()));
         if absolute.starts_with(&self.folder) {
