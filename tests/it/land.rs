@@ -24,12 +24,14 @@ use otf::units::{Bytes, Timestamp};
 
 use crate::support::{Alone, OneStore, Remarks, TestClock};
 
+/// The table's newest version, whether our commit is found in it, and which groups hold there.
+type Load = (i64, Option<Version>, Vec<bool>);
+
 /// What the table does, one entry an attempt or a load.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
-    /// The table's newest version and whether our commit is found in it, one entry a load.
-    loads: Mutex<VecDeque<(i64, Option<Version>, Vec<bool>)>>,
+    loads: Mutex<VecDeque<Load>>,
 }
 
 struct ScriptedTable(Arc<Script>, Location);
@@ -143,7 +145,7 @@ fn group(n: usize) -> GroupChange {
 }
 
 /// Lands a change of two groups; returns how it ended and which of the new files are still there.
-fn landed(answers: Vec<Answer>, loads: Vec<(i64, Option<Version>, Vec<bool>)>, attempts: u32) -> (Landing, Vec<bool>) {
+fn landed(answers: Vec<Answer>, loads: Vec<Load>, attempts: u32) -> (Landing, Vec<bool>) {
     let script = Arc::new(Script { answers: Mutex::new(answers.into()), loads: Mutex::new(loads.into()) });
     let store = Store::new(Arc::new(OneStore(Arc::new(InMemory::new()))));
     futures::executor::block_on(async {

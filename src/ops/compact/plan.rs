@@ -300,7 +300,10 @@ mod tests {
         plan
     }
 
-    fn summary(plan: &Plan) -> (Vec<(usize, Why)>, Vec<(Leave, u64)>) {
+    /// Files and reason of each group, and what is left.
+    type Summary = (Vec<(usize, Why)>, Vec<(Leave, u64)>);
+
+    fn summary(plan: &Plan) -> Summary {
         (plan.groups.iter().map(|g| (g.files.len(), g.why)).collect(), plan.left.clone().into_iter().collect())
     }
 

@@ -45,6 +45,9 @@ pub struct Survey {
     pub plan: Plan,
 }
 
+/// The candidates of one partition.
+type Candidates = (Arc<Partition>, Vec<DataFile>);
+
 /// Reads the live files of `version` and plans under `policy`.
 ///
 /// # Errors
@@ -60,7 +63,7 @@ pub async fn survey(
     let mut counter = Counter::default();
     let mut plan = Plan::default();
     // Ordered by spec and partition text, so that equal tables give equal plans (P9).
-    let mut partitions: BTreeMap<(i32, String), Vec<(Arc<Partition>, Vec<DataFile>)>> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i32, String), Vec<Candidates>> = BTreeMap::new();
     let mut files = version.files(options.filter.is_some());
     while let Some(mut file) = files.try_next().await? {
         counter.add(version, engine, &file).await?;
