@@ -37,6 +37,7 @@ const UNEXPECTED: &str = "storage did not answer as expected";
 const RETRIED: &str = " retries, max_retries: ";
 /// How it spells the status of an HTTP answer where it gives no variant of its own, which is so for listings.
 const STATUS: &str = "status code: ";
+const MACHINE_CREDENTIALS: &str = "//169.254.";
 
 fn denied() -> Error {
     Error::refused("storage denied access").hint("check the credentials and the permissions of this place; nothing was changed")
@@ -59,16 +60,17 @@ fn unexpected(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Error
         _ => {}
     }
     let text = source.to_string();
-    let status = text.split_once(STATUS).and_then(|(_, rest)| rest.get(..3));
-    match status {
+    // Where no credentials are given, those of the machine are asked for at this address (RFC 3927 link-local).
+    if text.contains(MACHINE_CREDENTIALS) {
+        return Error::refused("no credentials for this place")
+            .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the storage options of the same meaning; nothing was changed");
+    }
+    if text.contains("incorrectly configured region") {
+        return Error::usage("the bucket is in another region").hint("name its region: --storage-option region=REGION");
+    }
+    match text.split_once(STATUS).and_then(|(_, rest)| rest.get(..3)) {
         Some("401" | "403") => denied(),
         Some("404") => not_found(&text),
-        // Where no credentials are given, those of the machine are asked for at this address (RFC 3927 link-local).
-        _ if text.contains("//169.254.") => Error::refused("no credentials for this place")
-            .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the storage options of the same meaning; nothing was changed"),
-        _ if text.contains("incorrectly configured region") => {
-            Error::usage("the bucket is in another region").hint("name its region: --storage-option region=REGION")
-        }
         _ => Error::unavailable(UNEXPECTED),
     }
 }
@@ -131,6 +133,16 @@ mod tests {
         ];
         let options: Settings = options.iter().map(|(key, value)| ((*key).to_string(), (*value).to_string())).collect();
         Store::new(Arc::new(Stores::new(&options, &Settings::new()).unwrap()))
+    }
+
+    #[test]
+    fn texts_of_answers_without_a_variant_are_understood() {
+        let meaning = |text: &'static str| storage_error(Answer::Generic { store: "S3", source: text.into() }, &place());
+        let machine = meaning("Error performing PUT http://169.254.169.254/latest/api/token - status code: 403 Forbidden");
+        assert_eq!((machine.kind(), machine.message()), (Kind::Refused, "no credentials for this place"));
+        let redirect = meaning("Received redirect without LOCATION, this normally indicates an incorrectly configured region");
+        assert_eq!((redirect.kind(), redirect.message()), (Kind::Usage, "the bucket is in another region"));
+        assert_eq!(meaning("status code: 5").kind(), Kind::Unavailable);
     }
 
     fn place() -> Location {
