@@ -4,10 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
-use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
-};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
 use super::failure::{decode_error, guarded, memory_size};
 use super::source::Source;
@@ -126,15 +123,12 @@ fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
     let decoded = guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?;
     let decoded = match decoded {
         Ok(metadata) => return Ok(metadata),
-        // Some writers used the field of the size statistics for something of their own before the format claimed it.
-        Err(error) => guarded(source.location(), || decode_without_sizes(&footer))?.map_err(|_| error),
+        Err(error) => match thrift::without_foreign_fields(&footer) {
+            Some(footer) => guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?,
+            None => Err(error),
+        },
     };
     decoded.map_err(|e| decode_error(e, source.location()))
-}
-
-fn decode_without_sizes(footer: &[u8]) -> ParquetResult<ParquetMetaData> {
-    let options = ParquetMetaDataOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
 }
 
 /// Holds every number the readers rely on against the file; returns the rows.

@@ -13,6 +13,46 @@ pub(super) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
     Some(fields)
 }
 
+/// The footer `bytes` without what some writers (old ones of Dremio) stored as column metadata under ids that the format claimed later for
+/// something of another type; `None` if there is nothing of the kind.
+pub(super) fn without_foreign_fields(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut cuts = Vec::new();
+    let mut walker = Walker { rest: bytes };
+    walker.column_metadata(&[ROW_GROUPS, COLUMNS, META_DATA], DEPTH, &mut |rest, end| {
+        cuts.push(bytes.len() - rest..bytes.len() - end);
+    })?;
+    if cuts.is_empty() {
+        return None;
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for cut in cuts {
+        kept.extend_from_slice(bytes.get(from..cut.start)?);
+        from = cut.end;
+    }
+    kept.extend_from_slice(bytes.get(from..)?);
+    Some(kept)
+}
+
+/// parquet.thrift: `FileMetaData.row_groups`, `RowGroup.columns`, `ColumnChunk.meta_data`.
+const ROW_GROUPS: i64 = 4;
+const COLUMNS: i64 = 1;
+const META_DATA: i64 = 3;
+/// Kinds of Thrift's compact protocol.
+const I32: u8 = 5;
+const LIST: u8 = 9;
+const STRUCT: u8 = 12;
+
+/// Whether `ColumnMetaData` has a field `id` of another kind than the format gives it: 15 is `bloom_filter_length`, 16 `size_statistics`, 17
+/// `geospatial_statistics`; later ones are unknown and harmless.
+const fn is_foreign(id: i64, kind: u8) -> bool {
+    match id {
+        15 => kind != I32,
+        16 | 17 => kind != STRUCT,
+        _ => false,
+    }
+}
+
 struct Walker<'a> {
     rest: &'a [u8],
 }
@@ -41,26 +81,68 @@ impl Walker<'_> {
         None
     }
 
+    /// The next field's id and kind, given the id before it; `Some(None)` at the end of the struct.
+    fn field(&mut self, before: i64) -> Option<Option<(i64, u8)>> {
+        let header = self.byte()?;
+        let kind = header & 0x0f;
+        if kind == 0 {
+            return Some(None);
+        }
+        // Ids are written as the distance from the one before, or in full (zigzag) where that is too far.
+        let id = match header >> 4 {
+            0 => self.varint().map(|n| i64::try_from(n >> 1).unwrap_or(i64::MAX) * if n & 1 == 0 { 1 } else { -1 })?,
+            distance => before.checked_add(i64::from(distance))?,
+        };
+        Some(Some((id, kind)))
+    }
+
     fn structure(&mut self, depth: usize, seen: &mut dyn FnMut(i64)) -> Option<()> {
         let depth = depth.checked_sub(1)?;
-        let mut id = 0i64;
-        loop {
-            let header = self.byte()?;
-            let kind = header & 0x0f;
-            if kind == 0 {
-                return Some(());
-            }
-            // Ids are written as the distance from the one before, or in full (zigzag) where that is too far.
-            id = match header >> 4 {
-                0 => self.varint().map(|n| i64::try_from(n >> 1).unwrap_or(i64::MAX) * if n & 1 == 0 { 1 } else { -1 })?,
-                distance => id.checked_add(i64::from(distance))?,
-            };
+        let mut before = 0;
+        while let Some((id, kind)) = self.field(before)? {
             seen(id);
-            // A boolean field has its value in the header.
-            if kind > 2 {
-                self.value(kind, depth)?;
-            }
+            self.field_value(kind, depth)?;
+            before = id;
         }
+        Some(())
+    }
+
+    /// Follows `path` down to every column's metadata, and tells `cut` what is left of the bytes where its first foreign field begins and where
+    /// its last field ends: ids are relative, so what follows a foreign field goes with it.
+    fn column_metadata(&mut self, path: &[i64], depth: usize, cut: &mut dyn FnMut(usize, usize)) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        let (mut before, mut foreign) = (0, None);
+        loop {
+            let left = self.rest.len();
+            let Some((id, kind)) = self.field(before)? else {
+                // The byte that ends the struct stays.
+                if let Some(start) = foreign {
+                    cut(start, left);
+                }
+                return Some(());
+            };
+            match path.split_first() {
+                Some((step, below)) if *step == id && kind == STRUCT => self.column_metadata(below, depth, cut)?,
+                Some((step, below)) if *step == id && kind == LIST => {
+                    let (count, element) = self.list_header()?;
+                    for _ in 0..count {
+                        if element == STRUCT { self.column_metadata(below, depth, cut)? } else { self.value(element, depth)? }
+                    }
+                }
+                _ => {
+                    if path.is_empty() && is_foreign(id, kind) {
+                        foreign = foreign.or(Some(left));
+                    }
+                    self.field_value(kind, depth)?;
+                }
+            }
+            before = id;
+        }
+    }
+
+    fn field_value(&mut self, kind: u8, depth: usize) -> Option<()> {
+        // A boolean field has its value in the header.
+        if kind > 2 { self.value(kind, depth) } else { Some(()) }
     }
 
     fn value(&mut self, kind: u8, depth: usize) -> Option<()> {
@@ -82,13 +164,16 @@ impl Walker<'_> {
 
     fn list(&mut self, depth: usize) -> Option<()> {
         let depth = depth.checked_sub(1)?;
+        let (count, kind) = self.list_header()?;
+        (0..count).try_for_each(|_| self.value(kind, depth))
+    }
+
+    /// How many elements a list has, and their kind.
+    fn list_header(&mut self) -> Option<(u64, u8)> {
         let header = self.byte()?;
         let count = if header >> 4 == 15 { self.varint()? } else { u64::from(header >> 4) };
         // Every element takes a byte at least.
-        if count > self.rest.len() as u64 {
-            return None;
-        }
-        (0..count).try_for_each(|_| self.value(header & 0x0f, depth))
+        (count <= self.rest.len() as u64).then_some((count, header & 0x0f))
     }
 
     fn map(&mut self, depth: usize) -> Option<()> {
@@ -122,5 +207,15 @@ mod tests {
         assert!(fields(&[0x18, 0x7f, b'a', 0]).is_none());
         assert!(fields(&[0x15, 0x02]).is_none());
         assert!(fields(&[0x1c; 4096]).is_none());
+    }
+
+    #[test]
+    fn fields_of_column_metadata_that_have_another_type_than_the_format_gives_them_are_cut_out() {
+        // Field 4: list of one row group; its field 1: list of one column; its field 3: metadata with field 1 (i32), field 15 and field 16.
+        let footer = |fifteen: &[u8]| [&[0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x15, 0x02][..], fifteen, &[0x1c, 0, 0, 0, 0, 0]].concat();
+        let foreign = footer(&[0xe9, 0x15, 0x02]);
+        assert_eq!(fields(&foreign), Some(vec![4]));
+        assert_eq!(without_foreign_fields(&foreign), Some(vec![0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x15, 0x02, 0, 0, 0, 0]));
+        assert_eq!(without_foreign_fields(&footer(&[0xe5, 0x02])), None);
     }
 }
