@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
 import threading
@@ -61,24 +62,45 @@ def test_two_compactions_at_once(table_format: str, tmp_path: Path, otf: Otf) ->
     assert strays(table) == set()
 
 
-@pytest.mark.parametrize(("table_format", "operations"), [("delta", 60), ("iceberg", 40)])
+class Writer:
+    """A writer in another process; every line it prints is passed on as it comes."""
+
+    def __init__(self, *args: str) -> None:
+        self.process = subprocess.Popen([sys.executable, str(WRITER), *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._pass_on, daemon=True).start()
+
+    def _pass_on(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def news(self) -> str:
+        """The latest line, once there is a new one; empty when the writer has ended."""
+        line = self.lines.get(timeout=100)
+        while line == "step\n" and not self.lines.empty():
+            line = self.lines.get()
+        return line
+
+
+@pytest.mark.parametrize(("table_format", "operations"), [("delta", 60), ("iceberg", 30)])
 def test_compaction_against_a_writer_in_another_process(table_format: str, operations: int, tmp_path: Path, otf: Otf) -> None:
     """The rows are those of the writer's own account."""
     table, _, options = plain_table(table_format, tmp_path, files=8, rows=500)
-    place = str(table.root) if table_format == "delta" else str(tmp_path)
-    writer = subprocess.Popen([sys.executable, str(WRITER), table_format, place, "17", str(operations)], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer = Writer(table_format, str(table.root) if table_format == "delta" else str(tmp_path), "17", str(operations))
     outcomes: list[str] = []
     try:
-        while writer.poll() is None:
-            run = otf.run("compact", table.reference, "--rewrite-all", "--yes", "--output", "json", *options)
-            outcomes.append(judged(run))
+        # A compaction begins when a step has ended and meets the next ones; without a step in between, neither
+        # library would ever get a rewrite of its own through.
+        while (line := writer.news()) == "step\n":
+            outcomes.append(judged(otf.run("compact", table.reference, "--rewrite-all", "--yes", "--output", "json", *options)))
     finally:
-        writer.kill()
-        out, err = writer.communicate()
-    assert writer.returncode == 0, err[-2000:]
+        writer.process.kill()
+        writer.process.wait()
+    assert line, writer.process.stderr.read()[-2000:]  # type: ignore[union-attr]
     assert outcomes.count("landed") >= 2, f"hardly a race: {outcomes}"
-    account = json.loads(out)
+    account = json.loads(line)
     require_rows(read(table), account, f"after {outcomes}")
     otf.compact(table.reference, "--rewrite-all", "--yes", *options, table_format=table.format, outcome="landed")
     require_rows(read(table), account, "after a last compaction")
@@ -107,26 +129,27 @@ def spark_steps(turn: int) -> list[Step]:
     return steps
 
 
-def spark_writes(readers: Readers, name: str, account: set[int], failures: list[str]) -> None:
-    """Runs all turns, retrying what lost a race; leaves the account in `account`."""
+def spark_writes(readers: Readers, name: str, account: set[int], done: "queue.SimpleQueue[str]") -> None:
+    """Runs all turns, retrying what lost a race; leaves the account in `account` and says after each step how it went."""
     for turn in range(4):
         for statement, effect in spark_steps(turn):
             for _ in range(20):
                 try:
                     readers.spark.sql(statement.replace("{t}", name))
                 except Exception as error:  # py4j wraps every Java exception
-                    told = str(error)
-                    if not any(word in told for word in ("Concurrent", "CONCURRENT", "ValidationException", "CommitFailed", "conflict")):
-                        failures.append(told[:2000])
+                    if not any(word in str(error) for word in ("Concurrent", "CONCURRENT", "ValidationException", "CommitFailed", "conflict")):
+                        done.put(f"failed: {error}"[:2000])
                         return
                     continue
                 ids = effect(set(account))
                 account.clear()
                 account.update(ids)
+                done.put("step")
                 break
             else:
-                failures.append(f"never succeeded: {statement}")
+                done.put(f"failed: never succeeded: {statement}")
                 return
+    done.put("end")
 
 
 @pytest.mark.parametrize("table_format", ["delta", "iceberg"])
@@ -143,15 +166,15 @@ def test_compaction_against_spark(table_format: str, otf: Otf, make: Maker, read
     frame = readers.spark.createDataFrame(rows).repartition(4)
     frame.write.format("delta").mode("append").save(str(table.root)) if table_format == "delta" else frame.writeTo(table.spark).append()
 
-    failures: list[str] = []
-    spark = threading.Thread(target=spark_writes, args=(readers, table.spark, account, failures))
+    # One compaction a step, begun when a step has ended: it meets the next one, and neither side can starve the other.
+    done: queue.SimpleQueue[str] = queue.SimpleQueue()
+    spark = threading.Thread(target=spark_writes, args=(readers, table.spark, account, done))
     spark.start()
     outcomes: list[str] = []
-    while spark.is_alive():
+    while (word := done.get(timeout=200)) == "step":
         outcomes.append(judged(otf.run("compact", table.reference, "--rewrite-all", "--yes", "--output", "json", *options)))
-        # Spark retries a statement from the start: without a pause it could lose every time.
-        spark.join(timeout=1.5)
-    assert failures == []
+    spark.join()
+    assert word == "end", word
     assert outcomes.count("landed") >= 2, f"hardly a race: {outcomes}"
     require_rows(readers.read_spark(table), account, f"after {outcomes}")
     otf.compact(table.reference, "--rewrite-all", "--yes", *options, table_format=table.format, outcome="landed")

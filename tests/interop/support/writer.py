@@ -3,7 +3,7 @@
     python writer.py delta LOCATION SEED OPERATIONS
     python writer.py iceberg FOLDER SEED OPERATIONS
 
-Prints the ids that are in the table by its own account, as JSON, once all operations have succeeded. What lost a
+Prints `step` after each operation, and after the last one the ids that are in the table by its own account, as JSON. What lost a
 race is tried again. Only operations are used whose conflict checks in the writer's own library are sound: delta-rs
 1.6.6 overlooks compactions when it deletes without a predicate or overwrites the whole table, so Spark does those.
 """
@@ -86,7 +86,7 @@ class Iceberg:
 def lost_race(error: Exception) -> bool:
     """Whether the library says that another writer was first."""
     told = f"{type(error).__name__}: {error}".lower()
-    return any(word in told for word in ("commit failed", "commitfailed", "conflict", "concurrent", "locked", "requirement"))
+    return any(word in told for word in ("commit failed", "commitfailed", "conflict", "concurrent", "locked", "requirement", "validationexception"))
 
 
 def work(target: Target, seed: int, operations: int) -> set[int]:
@@ -109,6 +109,7 @@ def work(target: Target, seed: int, operations: int) -> set[int]:
                 raise
             continue
         done += 1
+        print("step", flush=True)
         if kind == "append":
             account |= set(new)
             following = new.stop
