@@ -8,4 +8,5 @@ mod documents;
 mod golden;
 mod iceberg_golden;
 mod land;
+mod peers;
 mod support;
