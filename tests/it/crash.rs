@@ -105,9 +105,11 @@ fn commits(objects: &Objects) -> usize {
     objects.keys().filter(|name| !name.starts_with("_otf/") && name.ends_with(".json")).count()
 }
 
-/// A run that lives says what it did: what landed is reported, and a failure means that nothing did.
+/// A run that lives says what it did: what landed is reported, a failure means that nothing did, and an unknown end that it may have.
 fn tells_the_truth(outcome: &Result<Finished>, landed: usize, case: &str) {
+    let reported = outcome.as_ref().map_or(0, |finished| finished.versions.len());
     match outcome {
+        _ if is_unknown(outcome) => assert!((reported..=reported + 1).contains(&landed), "{case}: {outcome:?}"),
         Ok(finished) => assert_eq!(finished.versions.len(), landed, "{case}: {finished:?}"),
         Err(error) => assert_eq!(landed, 0, "{case}: {error:?}"),
     }
@@ -132,7 +134,9 @@ async fn the_next_run_finishes(original: &Original, table: &Arc<dyn ObjectStore>
     let writes = faults.calls().into_iter().find(|call| !matches!(call.operation, "get" | "head" | "ranges" | "list"));
     assert_eq!(writes, None, "{case}: there was nothing to do");
     let now = objects(table, &original.root).await;
-    let there: BTreeSet<String> = now.keys().cloned().collect();
+    // Half a checkpoint is hidden from every listing; what is known of its writer is not enough to remove it.
+    let half = |name: &String| name.starts_with("_delta_log/.") && name.contains(".checkpoint.parquet.");
+    let there: BTreeSet<String> = now.keys().filter(|name| !half(name)).cloned().collect();
     let named = references::named(&now, original.root.path());
     let unlike: Vec<&String> = there.symmetric_difference(&named).collect();
     assert!(unlike.is_empty(), "{case}: there and not named by any version, or named and not there: {unlike:?}");
@@ -150,7 +154,7 @@ fn sweep_iceberg(fixture: &str, mishap: Mishap) {
     runtime().block_on(async {
         let original = Original::iceberg(fixture).await;
         let calls = sweep(&original, &iceberg_options(), mishap).await;
-        assert!(calls > 40, "{calls}");
+        assert!(calls > 30, "{calls}");
     });
 }
 
@@ -216,6 +220,74 @@ fn an_iceberg_table_with_deletion_vectors_survives_the_loss_of_any_answer() {
 #[test]
 fn an_iceberg_table_with_deletion_vectors_survives_the_failure_of_any_call() {
     sweep_iceberg("iceberg_v3_dv", Mishap::Fails);
+}
+
+/// Compacts `table`; the last note of the run cannot be taken back.
+async fn compact_and_leave_a_note(original: &Original, table: &Arc<dyn ObjectStore>, options: &Options) {
+    let rehearsal = Faults::none();
+    original.compact(&rehearsal.over(original.lay_out().await), 1, STRUCK, options).await.unwrap();
+    let calls = rehearsal.calls();
+    let withdrawn = calls.iter().rposition(|call| call.operation == "delete" && call.key.contains("/_otf/")).unwrap();
+    let faults = Faults::at(withdrawn as u64 + 1, Fault::Fail);
+    let finished = original.compact(&faults.over(Arc::clone(table)), 1, STRUCK, options).await.unwrap();
+    assert_eq!(finished.outcome, Outcome::Landed);
+    assert!(objects(table, &original.root).await.keys().any(|name| name.starts_with("_otf/")));
+}
+
+/// Compacts as another process: the note goes, and nothing else does.
+async fn only_the_note_goes(original: &Original, table: &Arc<dyn ObjectStore>, options: &Options) {
+    let before = objects(table, &original.root).await;
+    let finished = original.compact(table, 2, "second-operation", options).await.unwrap();
+    assert_eq!((finished.outcome, finished.report.leftovers_removed), (Outcome::NothingToDo, 0));
+    let after = objects(table, &original.root).await;
+    let gone: Vec<&String> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+    assert!(gone.iter().all(|name| name.starts_with("_otf/")) && gone.len() == 1, "{gone:?}");
+}
+
+/// The snapshot of a run expires while the manifests that it wrote live on: a note that is still there must not lead to them.
+#[test]
+fn a_note_of_a_run_whose_snapshot_has_expired_leads_to_no_deletion() {
+    runtime().block_on(async {
+        let original = Original::iceberg("iceberg_v2_posdeletes").await;
+        let (table, options) = (original.lay_out().await, iceberg_options());
+        compact_and_leave_a_note(&original, &table, &options).await;
+        let now = objects(&table, &original.root).await;
+        let mut metadata: serde_json::Value = serde_json::from_slice(&now["metadata/v4.metadata.json"]).unwrap();
+        let mut next = metadata["snapshots"].as_array().unwrap().last().unwrap().clone();
+        let list = next["manifest-list"].as_str().unwrap().to_string();
+        let name = list.rsplit('/').next().unwrap();
+        original.put_new(&table, "metadata/snap-77.avro", now[&format!("metadata/{name}")].clone()).await;
+        next["manifest-list"] = list.replace(name, "snap-77.avro").into();
+        next["snapshot-id"] = 77.into();
+        next["summary"] = serde_json::json!({"operation": "replace"});
+        metadata["snapshots"] = serde_json::json!([next]);
+        metadata["current-snapshot-id"] = 77.into();
+        metadata["refs"]["main"]["snapshot-id"] = 77.into();
+        metadata["snapshot-log"] = serde_json::json!([]);
+        original.put_new(&table, "metadata/v5.metadata.json", metadata.to_string().into_bytes()).await;
+        assert_eq!(original.read(&table).await, original.rows);
+        only_the_note_goes(&original, &table, &options).await;
+        assert_eq!(original.read(&table).await, original.rows);
+    });
+}
+
+/// The commit of a run is cleaned out of the log while a checkpoint still leads to its files: the same.
+#[test]
+fn a_note_of_a_run_whose_commit_was_cleaned_up_leads_to_no_deletion() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        let (table, options) = (original.lay_out().await, delta_options());
+        compact_and_leave_a_note(&original, &table, &options).await;
+        let added = "p=b/part-00000-struck-operation-p1-00000.parquet";
+        let live = original.live_files(&table).await;
+        assert!(live.iter().any(|file| file == added), "{live:?}");
+        let remove = serde_json::json!({"remove": {"path": added, "deletionTimestamp": 0, "dataChange": true}});
+        original.put_new(&table, "_delta_log/00000000000000000007.json", format!("{remove}\n")).await;
+        for version in 0..=6 {
+            original.remove(&table, &format!("_delta_log/{version:020}.json")).await;
+        }
+        only_the_note_goes(&original, &table, &options).await;
+    });
 }
 
 /// On a real disk a killed process also leaves halves of files; every third call is enough there.

@@ -127,6 +127,11 @@ impl Original {
         assert_eq!(put, otf::store::Put::Created, "{name}");
     }
 
+    /// Removes an object as another tool would.
+    pub(crate) async fn remove(&self, objects: &Arc<dyn ObjectStore>, name: &str) {
+        objects.delete(&self.key(name)).await.unwrap();
+    }
+
     fn key(&self, name: &str) -> Path {
         Path::parse(self.root.child(name).path()).unwrap()
     }
