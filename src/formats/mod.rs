@@ -5,6 +5,7 @@
 pub mod delta;
 pub mod iceberg;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -129,4 +130,14 @@ pub trait TableVersion: Send + Sync {
 
     /// The folders below which data files are written.
     fn data_folders(&self) -> Vec<Location>;
+
+    /// Of `places`, those that this version, or an older one that can still be read, refers to as data, deletes or metadata. Formats that
+    /// cannot tell say all of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading everything the table still knows of its history.
+    async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
+        Ok(places)
+    }
 }

@@ -2,11 +2,10 @@
 //!
 //! Before a run writes its first file it announces itself in `<table>/_otf/<operation id>.json`, and withdraws the note when it is done. A note
 //! whose run is gone leads the next run to its files: their names hold the operation id. They are deleted only if that operation is not in the
-//! table's history and can no longer come to be there.
+//! table's history and can no longer come to be there, and if no version refers to them: a table forgets old versions and keeps their files.
 
 use std::collections::HashSet;
 
-use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
@@ -60,6 +59,8 @@ struct Note {
 #[derive(Debug)]
 pub struct Announced {
     place: Location,
+    root: Location,
+    note: Note,
 }
 
 /// What the names of files of one part of an operation contain.
@@ -84,13 +85,22 @@ pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId
     let place = root.child(FOLDER).child(&format!("{}.json", note.name));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
     parts.store.put(&place, bytes.into()).await?;
-    Ok(Announced { place })
+    Ok(Announced { place, root: root.clone(), note })
 }
 
 /// Takes the note back: nothing of the run is left behind. After an unknown outcome it must stay.
 pub async fn withdraw(parts: Parts<'_>, announced: Announced) {
     if let Err(error) = parts.store.delete(&announced.place).await {
         parts.progress.remark(&format!("a note of this run could not be removed: {error}"));
+    }
+}
+
+/// After a part of which nothing is in the table nor can come to be there: deletes what is left of it and takes the note back. Most files are
+/// gone by now; what remains are those whose writing or deletion got no answer. Where that fails again, the note stays for the next run.
+pub async fn undo(parts: Parts<'_>, announced: Announced, base: &dyn TableVersion) {
+    match delete_files(parts, &announced.root, &announced.note, base).await {
+        Ok(_) => withdraw(parts, announced).await,
+        Err(error) => parts.progress.remark(&format!("files of this run are left behind; the next run will remove them: {error}")),
     }
 }
 
@@ -120,7 +130,14 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
             continue;
         }
         if version.find(&OperationId(note.operation.clone()), note.part, None).await?.is_none() {
-            deleted += delete_files(parts, root, &note, version).await?;
+            match delete_files(parts, root, &note, version).await {
+                Ok(count) => deleted += count,
+                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                Err(error) => {
+                    parts.progress.remark(&format!("what an earlier run left behind stays: {error}"));
+                    continue;
+                }
+            }
         }
         parts.store.delete(&meta.location).await?;
     }
@@ -152,10 +169,12 @@ async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &
             found.extend(entries);
         }
     }
-    // Belt and braces: whatever the history says, a live file is never deleted.
-    let mut files = version.files(false);
-    while let Some(file) = files.try_next().await? {
-        found.remove(&file.location);
+    if found.is_empty() {
+        return Ok(0);
+    }
+    // History forgets: an operation that is not in it may have landed long ago. What a version refers to is never deleted.
+    for used in version.referenced(found.clone()).await? {
+        found.remove(&used);
     }
     let count = found.len() as u64;
     match parts.store.delete_all(found.into_iter().collect()).await.into_iter().next() {

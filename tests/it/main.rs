@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod crash;
 mod documents;
 mod golden;
 mod iceberg_golden;

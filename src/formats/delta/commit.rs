@@ -1,11 +1,14 @@
 //! Offering a change, checking whether it still holds, and finding it again.
 
+use std::collections::HashSet;
+
 use super::lines::Action;
 use super::log::{self, Listing};
 use super::version::DeltaVersion;
-use super::{entry, lines, replay};
+use super::{entry, lines, path, replay};
 use crate::commit::Answer;
 use crate::error::{Kind, Result};
+use crate::location::Location;
 use crate::model::{Change, OperationId, Version};
 use crate::store::Put;
 use crate::units::Timestamp;
@@ -90,4 +93,36 @@ pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u
         }
     }
     Ok(None)
+}
+
+/// Of `places`, the data files that `newest` or an older version that can still be rebuilt has. Every such version begins at a checkpoint: what
+/// was live there is live still or is removed by a commit that is there, and so commits and the newest version name them all.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
+pub(super) async fn referenced(newest: &DeltaVersion, places: HashSet<Location>) -> Result<HashSet<Location>> {
+    let mut found = HashSet::new();
+    let mut note = |path: &str| -> Result<()> {
+        let place = path::resolve(newest.root(), path)?;
+        if places.contains(&place) {
+            found.insert(place);
+        }
+        Ok(())
+    };
+    for add in newest.state().files.iter() {
+        note(&add.path)?;
+    }
+    let listing = Listing::read(newest.store(), newest.root(), None).await?;
+    for version in listing.commits_between(-1, i64::MAX) {
+        let file = log::commit_file(newest.root(), version);
+        // A commit that was cleaned up meanwhile began no version that can still be rebuilt.
+        let Some(bytes) = newest.store().get_if_exists(&file).await? else { continue };
+        lines::read(&bytes, &file, |action| match action {
+            Action::Add(add) => note(&add.path),
+            Action::Remove(remove) => note(&remove.path),
+            _ => Ok(()),
+        })?;
+    }
+    Ok(found)
 }

@@ -1,6 +1,6 @@
 //! A Delta table at one version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -189,5 +189,9 @@ impl TableVersion for DeltaVersion {
 
     fn data_folders(&self) -> Vec<Location> {
         vec![self.snapshot.location.clone()]
+    }
+
+    async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
+        commit::referenced(self, places).await
     }
 }

@@ -19,6 +19,7 @@ mod output;
 mod pointer;
 mod positions;
 mod puffin;
+mod references;
 mod row_deletes;
 mod scan;
 mod spec;

@@ -1,6 +1,6 @@
 //! The table and its versions, as operations see them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -160,6 +160,10 @@ impl TableVersion for IcebergVersion {
 
     fn data_folders(&self) -> Vec<Location> {
         output::data_root(&self.scan.metadata).into_iter().collect()
+    }
+
+    async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
+        super::references::among(&self.scan, places).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
 use crate::ops::leftovers;
+use crate::units::Bytes;
 
 /// Groups under way at the same time, unless the user says otherwise: Iceberg's default.
 const CONCURRENT_GROUPS: usize = 5;
@@ -47,14 +48,13 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
     let mut run =
         Run { table, operation, options, policy, parts, report: Report::default(), versions: Vec::new(), next_part: 0, end: None };
     run.report.leftovers_removed = leftovers;
-    let mut hit = run.groups(Arc::clone(&base), plan.groups).await?;
+    let first = run.groups(Arc::clone(&base), plan.groups).await;
+    let mut hit = run.or_stop(first);
     let mut rounds = run.attempts(&*base);
     while !hit.is_empty() && rounds > 1 && run.end.is_none() {
         rounds -= 1;
-        // What others changed is planned anew, in their partitions alone.
-        let version = table.load().await?;
-        let again = examine(&*version, options, &Scope::Partitions(hit), parts).await?;
-        hit = run.groups(version, again.plan.groups).await?;
+        let next = run.again(hit).await;
+        hit = run.or_stop(next);
     }
     run.finish(&*base, before, shown, hit.is_empty()).await
 }
@@ -105,6 +105,21 @@ impl Run<'_> {
         self.options.commit_attempts.unwrap_or_else(|| base.defaults().commit_attempts)
     }
 
+    /// What landed stays landed: an error ends the run and is told in its report.
+    fn or_stop(&mut self, round: Result<Vec<Partition>>) -> Vec<Partition> {
+        round.unwrap_or_else(|error| {
+            self.end = Some((State::Lost, error));
+            Vec::new()
+        })
+    }
+
+    /// Plans anew what others changed, in their partitions alone, and carries that out.
+    async fn again(&mut self, hit: Vec<Partition>) -> Result<Vec<Partition>> {
+        let version = self.table.load().await?;
+        let survey = examine(&*version, self.options, &Scope::Partitions(hit), self.parts).await?;
+        self.groups(version, survey.plan.groups).await
+    }
+
     /// Rewrites and commits `groups`; returns the partitions of groups that other writers hit.
     async fn groups(&mut self, base: Arc<dyn TableVersion>, groups: Vec<Group>) -> Result<Vec<Partition>> {
         if groups.is_empty() {
@@ -140,12 +155,15 @@ impl Run<'_> {
         let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &folders).await?;
         let written = self.rewrite_all(&**base, groups.into_iter().zip(outputs), part).await;
         if written.is_empty() {
-            leftovers::withdraw(self.parts, note).await;
+            leftovers::undo(self.parts, note, &**base).await;
             return Ok(Vec::new());
         }
         let landing = self.land(Arc::clone(base), part, written).await;
-        if landing.end != State::Unknown {
-            leftovers::withdraw(self.parts, note).await;
+        match landing.end {
+            State::Landed(_) => leftovers::withdraw(self.parts, note).await,
+            State::Lost => leftovers::undo(self.parts, note, &**base).await,
+            // It may land yet: its files and the note that leads to them stay.
+            State::Unknown | State::Offered { .. } | State::Asking { .. } => {}
         }
         Ok(self.account(landing))
     }
@@ -269,10 +287,26 @@ impl Run<'_> {
         };
         let after = match outcome {
             Outcome::NothingToDo => before,
-            _ => totals(&*self.table.load().await?, self.parts.engine).await?,
+            _ => self.totals_after(before).await,
         };
         self.report.delete_files_removed = before.delete_files.saturating_sub(after.delete_files);
         Ok(Finished { outcome, base_version: base.snapshot().version, versions: self.versions, before, after, plan, report: self.report })
+    }
+}
+
+impl Run<'_> {
+    /// The table after the run. If it cannot be read, what landed is no less landed: the sums are worked out from what was done.
+    async fn totals_after(&self, before: Totals) -> Totals {
+        let read = async { totals(&*self.table.load().await?, self.parts.engine).await };
+        read.await.unwrap_or_else(|error| {
+            self.parts.progress.remark(&format!("the table could not be read after the commit; its new size is reckoned: {error}"));
+            let report = &self.report;
+            Totals {
+                files: before.files.saturating_sub(report.files_removed).saturating_add(report.files_added),
+                bytes: Bytes(before.bytes.0.saturating_sub(report.bytes_removed.0).saturating_add(report.bytes_added.0)),
+                ..before
+            }
+        })
     }
 }
 

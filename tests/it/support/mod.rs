@@ -2,6 +2,8 @@
 
 pub(crate) mod delta_table;
 pub(crate) mod golden;
+pub(crate) mod references;
+pub(crate) mod workbench;
 
 use std::sync::Arc;
 use std::sync::Mutex;
