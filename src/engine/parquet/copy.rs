@@ -27,7 +27,7 @@ use crate::units::Bytes;
 /// Bytes of an input held at once.
 const WINDOW: u64 = 1 << 20;
 /// Bytes of inputs to come that are fetched before their turn.
-pub(super) const AHEAD: u64 = 8 << 20;
+pub(super) const AHEAD: u64 = 4 << 20;
 /// A page index larger than this is left behind: it helps readers, but nothing depends on it.
 const LARGEST_INDEX: u64 = 64 << 20;
 /// Parquet numbers row groups with 16 bits; beyond this many, a new file is begun.
