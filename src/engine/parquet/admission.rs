@@ -53,10 +53,10 @@ impl Budget {
         }
     }
 
-    /// What a rewrite may use at its worst: windows, batches, the row group with its dictionaries and open pages, parts on their way to storage.
+    /// What a rewrite may use at its worst: windows of this input and the next, batches, the row group with its dictionaries and open pages, parts on their way to storage.
     pub(super) fn need(&self) -> Bytes {
         let row_group = self.row_group.saturating_add(self.row_group / 4);
-        Bytes(self.window.saturating_add(self.batch * (Self::BATCHES + 1)).saturating_add(row_group).saturating_add(24 << 20))
+        Bytes((self.window * 2).saturating_add(self.batch * (Self::BATCHES + 1)).saturating_add(row_group).saturating_add(24 << 20))
     }
 }
 

@@ -26,6 +26,8 @@ use crate::units::Bytes;
 
 /// Bytes of an input held at once.
 const WINDOW: u64 = 1 << 20;
+/// Bytes of inputs to come that are fetched before their turn.
+pub(super) const AHEAD: u64 = 4 << 20;
 /// A page index larger than this is left behind: it helps readers, but nothing depends on it.
 const LARGEST_INDEX: u64 = 64 << 20;
 /// Parquet numbers row groups with 16 bits; beyond this many, a new file is begun.
@@ -212,11 +214,15 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
     if end > source.size() {
         return Err(Error::corrupt("the Parquet footer is damaged").about("file", source.location()));
     }
-    let bytes = source.fetch(start..end)?;
+    let kept = source.kept(&(start..end));
+    let fetched = kept.is_none();
+    let bytes = kept.map_or_else(|| source.fetch(start..end), Ok)?;
     let sound = |r: &std::ops::Range<u64>| {
         bytes.get(memory_size(r.start - start)..memory_size(r.end - start)).is_some_and(|index| thrift::fields(index).is_some())
     };
     let sound = indexes.iter().all(sound);
-    source.keep(start, bytes);
+    if fetched {
+        source.keep(start, bytes);
+    }
     Ok(sound)
 }

@@ -34,33 +34,49 @@ pub(super) struct Opened {
     pub(super) rows: u64,
 }
 
-/// Opens the input behind `source`, and keeps what was fetched for reading it.
+/// What to fetch of a file of `size` bytes to [`open`] it.
+pub(super) fn start(size: u64) -> Range<u64> {
+    tail_start(size, WHOLE_FILE)..size
+}
+
+/// What to fetch of a file of `size` bytes to [`peek`] at it.
+pub(super) fn tail(size: u64) -> Range<u64> {
+    tail_start(size, TAIL)..size
+}
+
+/// What to fetch of a file of `size` bytes to read it when its footer is known: small files are fetched whole.
+pub(super) fn rest(size: u64) -> Option<Range<u64>> {
+    (size <= WHOLE_FILE).then_some(0..size)
+}
+
+/// Opens the input behind `source`, and keeps what was fetched for reading it: `fetched`, if [`start`] was fetched before.
 ///
 /// # Errors
 ///
 /// `Corrupt` if it is not what `file` says or its footer is damaged, `Unsupported` if it is encrypted, storage errors.
-pub(super) fn open(source: Source, file: &DataFile) -> Result<Opened> {
-    let (opened, start, tail) = at_real_size(source, file, WHOLE_FILE)?;
+pub(super) fn open(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
+    let (opened, start, tail) = at_real_size(source, file, WHOLE_FILE, fetched)?;
     opened.source.keep(start, tail);
     Ok(opened)
 }
 
-/// Reads the footer alone.
+/// Reads the footer alone, from `fetched` if [`tail`] was fetched before.
 ///
 /// # Errors
 ///
 /// As [`open`].
-pub(super) fn peek(source: Source, file: &DataFile) -> Result<Opened> {
-    Ok(at_real_size(source, file, TAIL)?.0)
+pub(super) fn peek(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
+    Ok(at_real_size(source, file, TAIL, fetched)?.0)
 }
 
 /// Reads the footer by the size the table gives and, where that does not lead to one, by the size storage gives: some writers record another
 /// size than they wrote. Storage is asked only when something is wrong, as it costs a request. Returns what was fetched, and where from.
-fn at_real_size(source: Source, file: &DataFile, whole: u64) -> Result<(Opened, u64, Buffer)> {
+fn at_real_size(source: Source, file: &DataFile, whole: u64, fetched: Option<Result<Buffer>>) -> Result<(Opened, u64, Buffer)> {
     let source = Arc::new(source);
-    let attempt = |source: &Arc<Source>| -> Result<(Opened, u64, Buffer)> {
+    let mut fetched = fetched;
+    let mut attempt = |source: &Arc<Source>| -> Result<(Opened, u64, Buffer)> {
         let start = tail_start(source.size(), whole);
-        let tail = fetch_tail(source, start)?;
+        let tail = fetch_tail(source, start, fetched.take())?;
         Ok((parse(source, file, &tail)?, start, tail))
     };
     match attempt(&source) {
@@ -75,11 +91,11 @@ fn tail_start(size: u64, whole: u64) -> u64 {
     if size <= whole { 0 } else { size.saturating_sub(TAIL) }
 }
 
-fn fetch_tail(source: &Source, start: u64) -> Result<Buffer> {
+fn fetch_tail(source: &Source, start: u64, fetched: Option<Result<Buffer>>) -> Result<Buffer> {
     if source.size() < FRAME {
         return Err(corrupt(source, "too short for a Parquet file"));
     }
-    source.fetch(start..source.size())
+    fetched.unwrap_or_else(|| source.fetch(start..source.size()))
 }
 
 fn parse(source: &Arc<Source>, file: &DataFile, tail: &Buffer) -> Result<Opened> {

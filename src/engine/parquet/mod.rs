@@ -6,6 +6,7 @@
 
 mod adapt;
 mod admission;
+mod ahead;
 mod convert;
 mod copy;
 mod encode;
@@ -28,6 +29,7 @@ mod target;
 mod tests;
 mod thrift;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +37,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 
 use self::admission::{Admission, Budget};
+use self::ahead::{Ahead, Wanted};
 use self::copy::Copier;
 use self::encode::Encoder;
 use self::footer::Opened;
@@ -47,7 +50,7 @@ use self::survey::{Copyable, Footers, Survey};
 use self::target::Target;
 use super::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::{Error, Result};
-use crate::model::{DataFile, FileFormat};
+use crate::model::{DataFile, FileFormat, RowDeletes};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -111,7 +114,7 @@ impl Rewriter for ParquetRewriter {
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
         let (store, runtime, file) = (self.store.clone(), self.settings.runtime.clone(), file.clone());
-        let opened = self.settings.runtime.spawn_blocking(move || footer::peek(source(&store, &runtime, &file)?, &file)).await;
+        let opened = self.settings.runtime.spawn_blocking(move || footer::peek(source(&store, &runtime, &file)?, &file, None)).await;
         Ok(opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))?.rows)
     }
 }
@@ -134,6 +137,9 @@ fn source(store: &Store, runtime: &Handle, file: &DataFile) -> Result<Source> {
     }
     Ok(Source::new(store.clone(), runtime.clone(), file.location.clone(), file.size.0))
 }
+
+/// Takes an input with its deletes, opened.
+type EachInput<'a> = dyn FnMut((&(DataFile, RowDeletes), &Opened)) -> Result<()> + 'a;
 
 /// The blocking half of one rewrite.
 struct Job {
@@ -181,9 +187,10 @@ impl Job {
             return Ok(Err("deleted rows have to go"));
         }
         let mut survey = Survey::default();
+        let mut tails = self.ahead(task.inputs.iter().map(|(file, _)| wanted(file, footer::tail(file.size.0))), u64::MAX);
         for (file, _) in &task.inputs {
             self.check_cancelled()?;
-            let opened = footer::peek(self.source(file)?, file)?;
+            let opened = footer::peek(self.source(file)?, file, tails.take())?;
             let descriptor = opened.metadata.file_metadata().schema_descr();
             let resolution = resolve(descriptor, target, &task.output, Constants::Fill).map_err(|e| e.about("file", &file.location))?;
             if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
@@ -196,10 +203,10 @@ impl Job {
 
     fn copy(&self, task: &RewriteTask, plan: &Copyable, footers: &mut Footers) -> Result<Rewritten> {
         let mut copier = Copier::new(plan, &task.output, &self.outputs)?;
-        for (at, (file, _)) in task.inputs.iter().enumerate() {
+        self.open_all(task, footers, copy::AHEAD, &mut |(_, opened)| {
             self.check_cancelled()?;
-            copier.copy(&self.open(file, footers.take(at))?)?;
-        }
+            copier.copy(opened)
+        })?;
         copier.finish()
     }
 
@@ -211,12 +218,35 @@ impl Job {
         source(&self.store, &self.runtime, file)
     }
 
-    /// Opens an input, whose footer may be known already.
-    fn open(&self, file: &DataFile, known: Option<Opened>) -> Result<Opened> {
-        match known {
-            Some(opened) => Ok(opened),
-            None => footer::open(self.source(file)?, file),
+    fn ahead<I: Iterator<Item = Wanted>>(&self, wanted: I, budget: u64) -> Ahead<I> {
+        Ahead::new(self.store.clone(), self.runtime.clone(), wanted, budget)
+    }
+
+    /// Opens the inputs in turn, of which some footers are known already. Of those to come, about `budget` bytes are fetched before their turn.
+    fn open_all(&self, task: &RewriteTask, footers: &mut Footers, budget: u64, each: &mut EachInput<'_>) -> Result<()> {
+        let starts: Vec<Wanted> = task
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(at, (file, _))| {
+                let Some(known) = footers.get(at) else { return wanted(file, footer::start(file.size.0)) };
+                wanted(file, footer::rest(known.source.size())?)
+            })
+            .collect();
+        let mut starts = self.ahead(starts.into_iter(), budget);
+        for (at, input) in task.inputs.iter().enumerate() {
+            let (file, fetched) = (&input.0, starts.take());
+            let opened = match (footers.take(at), fetched) {
+                (None, fetched) => footer::open(self.source(file)?, file, fetched)?,
+                (Some(known), None) => known,
+                (Some(known), Some(whole)) => {
+                    known.source.keep(0, whole?);
+                    known
+                }
+            };
+            each((input, &opened))?;
         }
+        Ok(())
     }
 
     fn encode(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Rewritten> {
@@ -224,17 +254,23 @@ impl Job {
         let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
         let widths = RowWidth::default();
         let mut before = Bytes(0);
-        for (at, (file, deletes)) in task.inputs.iter().enumerate() {
-            let opened = self.open(file, footers.take(at))?;
-            let input = Input::new((file, &opened), target, &task.output, self.budget, &widths)?;
+        self.open_all(task, footers, self.budget.window, &mut |((file, deletes), opened)| {
+            let input = Input::new((file, opened), target, &task.output, self.budget, &widths)?;
             input.read(deletes, &mut |columns, rows, share| {
                 self.check_cancelled()?;
                 encoder.write(columns, rows, progress(before, file.size, share, total))
             })?;
             before = before.plus(file.size);
-        }
+            Ok(())
+        })?;
         encoder.finish()
     }
+}
+
+/// `range` of `file`.
+#[allow(clippy::unnecessary_wraps, reason = "some files need nothing")]
+fn wanted(file: &DataFile, range: Range<u64>) -> Wanted {
+    Some((file.location.clone(), range))
 }
 
 /// How much of all inputs is read when `share` of one of `size` bytes is, after `before` bytes of others.

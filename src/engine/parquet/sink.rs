@@ -24,12 +24,36 @@ pub(super) struct Outputs {
     stem: String,
     /// Every file begun.
     begun: Arc<Mutex<Vec<Location>>>,
+    spare: Spare,
+}
+
+/// Buffers that storage is done with, to be filled again: handing each back to the allocator would cost memory that it keeps for a while.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A part on its way to storage.
+struct Part {
+    bytes: Vec<u8>,
+    spare: Spare,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.clear();
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
 }
 
 impl Outputs {
     /// Files in `directory` whose names begin with `stem`.
     pub(super) fn new(store: Store, runtime: Handle, directory: Location, stem: String) -> Self {
-        Self { store, runtime, directory, stem, begun: Arc::default() }
+        Self { store, runtime, directory, stem, begun: Arc::default(), spare: Spare::default() }
     }
 
     /// Begins the next file. Blocks.
@@ -41,7 +65,14 @@ impl Outputs {
             location
         };
         let writer = self.runtime.block_on(self.store.writer(&location))?;
-        Ok(Sink { runtime: self.runtime.clone(), writer: Some(writer), location, gathered: Vec::new(), failure: Failure::default() })
+        Ok(Sink {
+            runtime: self.runtime.clone(),
+            writer: Some(writer),
+            location,
+            gathered: Vec::new(),
+            spare: Arc::clone(&self.spare),
+            failure: Failure::default(),
+        })
     }
 
     /// Removes every file begun, as far as storage allows.
@@ -59,6 +90,7 @@ pub(super) struct Sink {
     writer: Option<Writer>,
     location: Location,
     gathered: Vec<u8>,
+    spare: Spare,
     /// The storage error behind an error of the Parquet library.
     pub(super) failure: Failure,
 }
@@ -74,8 +106,8 @@ impl Sink {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let part = mem::take(&mut self.gathered);
-        self.runtime.block_on(writer.write(Buffer::from(part)))
+        let part = Part { bytes: mem::take(&mut self.gathered), spare: Arc::clone(&self.spare) };
+        self.runtime.block_on(writer.write(Buffer::from_owner(part)))
     }
 
     /// Makes the file appear; returns its size.
@@ -91,8 +123,11 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.gathered.capacity() == 0 {
-            self.gathered.reserve_exact(PART.max(bytes.len()));
+            self.gathered = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            self.gathered.reserve_exact(PART);
         }
+        // Parts are of one size, so that their buffers fit whatever comes next.
+        let bytes = bytes.get(..PART - self.gathered.len()).unwrap_or(bytes);
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PART {
             self.hand_over().map_err(|e| io::Error::other(self.failure.keep(e)))?;

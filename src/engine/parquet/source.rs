@@ -43,6 +43,15 @@ struct Span {
     bytes: Buffer,
 }
 
+impl Spans {
+    fn kept(&self, range: &Range<u64>) -> Option<Buffer> {
+        self.spans.iter().find_map(|span| {
+            let (start, end) = (range.start.checked_sub(span.start)?, range.end.checked_sub(span.start)?);
+            (start <= end && end <= span.bytes.len() as u64).then(|| span.bytes.slice(memory_size(start)..memory_size(end)))
+        })
+    }
+}
+
 impl Source {
     /// The object at `location`, which should have `size` bytes.
     pub(super) fn new(store: Store, runtime: Handle, location: Location, size: u64) -> Self {
@@ -82,8 +91,7 @@ impl Source {
     pub(super) fn expect(&self, mut ranges: Vec<Range<u64>>, budget: u64) {
         ranges.sort_by_key(|range| range.start);
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = |range: &Range<u64>| spans.spans.iter().any(|s| s.start <= range.start && range.end <= s.start + s.bytes.len() as u64);
-        if ranges.iter().all(held) {
+        if ranges.iter().all(|range| spans.kept(range).is_some()) {
             return;
         }
         let (start, end) = ranges.iter().fold((u64::MAX, 0), |(start, end), r| (start.min(r.start), end.max(r.end)));
@@ -97,9 +105,17 @@ impl Source {
         *spans = Spans { window, spans: ranges.into_iter().map(empty).collect() };
     }
 
-    /// Says that `range` will now be read from its start to its end.
+    /// The bytes of `range` if they were fetched and kept.
+    pub(super) fn kept(&self, range: &Range<u64>) -> Option<Buffer> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).kept(range)
+    }
+
+    /// Says that `range` will now be read from its start to its end. Keeps what was fetched if it holds all of it.
     pub(super) fn expect_sequence(&self, range: Range<u64>, window: u64) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.kept(&range).is_some() {
+            return;
+        }
         *spans = Spans { window, spans: vec![Span { start: range.start, range, bytes: Buffer::new() }] };
     }
 

@@ -142,6 +142,11 @@ impl Footers {
         self.kept.push(room.then_some(opened));
     }
 
+    /// The footer of the input number `at`, if it was kept.
+    pub(super) fn get(&self, at: usize) -> Option<&Opened> {
+        self.kept.get(at).and_then(Option::as_ref)
+    }
+
     /// Takes the footer of the input number `at`, if it was kept.
     pub(super) fn take(&mut self, at: usize) -> Option<Opened> {
         self.kept.get_mut(at).and_then(Option::take)

@@ -1,6 +1,4 @@
-//! Micro benches: `cargo bench --bench micro`. Figures are for comparing changes on one machine, not for quoting.
-
-#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+//! Planning over files that are known already.
 
 use std::sync::Arc;
 
@@ -9,10 +7,6 @@ use otf::location::Location;
 use otf::model::{DataFile, FileFormat, Partition};
 use otf::ops::compact::plan::{Plan, Policy, Wishes, is_candidate, plan_partition};
 use otf::units::Bytes;
-
-fn main() {
-    divan::main();
-}
 
 /// Files of 1–200 MiB in a fixed, uneven order.
 fn files(count: usize) -> Vec<DataFile> {
