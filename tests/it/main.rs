@@ -9,4 +9,5 @@ mod documents;
 mod golden;
 mod iceberg_golden;
 mod land;
+mod races;
 mod support;
