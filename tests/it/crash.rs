@@ -257,6 +257,7 @@ fn a_note_of_a_run_whose_snapshot_has_expired_leads_to_no_deletion() {
         let list = next["manifest-list"].as_str().unwrap().to_string();
         let name = list.rsplit('/').next().unwrap();
         original.put_new(&table, "metadata/snap-77.avro", now[&format!("metadata/{name}")].clone()).await;
+        original.remove(&table, &format!("metadata/{name}")).await;
         next["manifest-list"] = list.replace(name, "snap-77.avro").into();
         next["snapshot-id"] = 77.into();
         next["summary"] = serde_json::json!({"operation": "replace"});

@@ -10,4 +10,5 @@ mod golden;
 mod iceberg_golden;
 mod land;
 mod peers;
+mod races;
 mod support;

@@ -67,7 +67,7 @@ fn lines(actions: &[serde_json::Value]) -> Vec<u8> {
 }
 
 /// An inline vector that deletes these positions (Delta protocol, "Deletion Vector Format").
-fn inline_vector(positions: &[u64]) -> serde_json::Value {
+pub(crate) fn inline_vector(positions: &[u64]) -> serde_json::Value {
     let bitmap: RoaringTreemap = positions.iter().copied().collect();
     let mut core = 1_681_511_377u32.to_le_bytes().to_vec();
     bitmap.serialize_into(&mut core).unwrap();

@@ -225,7 +225,7 @@ fn rows_of(file: &DataFile, deletes: &RowDeletes, bytes: Buffer, rows: &mut Vec<
     for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
         let batch = batch.unwrap();
         let (ids, texts) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
-        let stored = batch.column_by_name("_row_id").map(|column| column.as_primitive::<Int64Type>());
+        let stored = batch.column_by_name("_row_id").map(AsArray::as_primitive::<Int64Type>);
         for at in 0..batch.num_rows() {
             let inherited = first_row_id.map(|first| first + i64::try_from(position).unwrap());
             let row_id = stored.filter(|stored| stored.is_valid(at)).map(|stored| stored.value(at)).or(inherited);
