@@ -45,8 +45,18 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
     let root = table.location();
     let leftovers =
         if plan.groups.is_empty() { clean_quietly(parts, root, &*base).await } else { leftovers::clean(parts, root, &*base).await? };
-    let mut run =
-        Run { table, operation, options, policy, parts, report: Report::default(), versions: Vec::new(), next_part: 0, end: None };
+    let mut run = Run {
+        table,
+        operation,
+        options,
+        policy,
+        parts,
+        report: Report::default(),
+        versions: Vec::new(),
+        next_part: 0,
+        groups_begun: 0,
+        end: None,
+    };
     run.report.leftovers_removed = leftovers;
     let first = run.groups(Arc::clone(&base), plan.groups).await;
     let mut hit = run.or_stop(first);
@@ -96,6 +106,8 @@ struct Run<'a> {
     report: Report,
     versions: Vec<Version>,
     next_part: u32,
+    /// Groups of earlier parts: numbers of groups go on over the parts of a run.
+    groups_begun: usize,
     /// Set when a commit was lost for good or its outcome is unknown: nothing more is tried.
     end: Option<(State, Error)>,
 }
@@ -160,12 +172,22 @@ impl Run<'_> {
         }
         let landing = self.land(Arc::clone(base), part, written).await;
         match landing.end {
-            State::Landed(_) => leftovers::withdraw(self.parts, note).await,
+            State::Landed(version) => {
+                leftovers::withdraw(self.parts, note).await;
+                self.settle(version).await;
+            }
             State::Lost => leftovers::undo(self.parts, note, &**base).await,
             // It may land yet: its files and the note that leads to them stay.
             State::Unknown | State::Offered { .. } | State::Asking { .. } => {}
         }
         Ok(self.account(landing))
+    }
+
+    /// Every version is settled: the table's checkpoint may be due at any of them.
+    async fn settle(&self, version: Version) {
+        for error in self.table.settle(version).await {
+            self.parts.progress.remark(&format!("left undone after the commit: {error}"));
+        }
     }
 
     fn output(&self, base: &dyn TableVersion, group: &Group) -> Result<OutputSpec> {
@@ -191,10 +213,12 @@ impl Run<'_> {
             .collect()
             .await;
         let mut written = Vec::new();
+        let earlier = self.groups_begun;
+        self.groups_begun += results.len();
         for (index, result) in results {
             match result {
                 Ok(group) => written.push(group),
-                Err(error) => self.report.groups_failed.push(Failure::new(index, error)),
+                Err(error) => self.report.groups_failed.push(Failure::new(earlier + index, error)),
             }
         }
         // Commits list groups in plan order whatever order they finished in.
@@ -257,11 +281,6 @@ impl Run<'_> {
     }
 
     async fn finish(mut self, base: &dyn TableVersion, before: Totals, plan: PlanDocument, all_settled: bool) -> Result<Finished> {
-        if let Some(version) = self.versions.last() {
-            for error in self.table.settle(*version).await {
-                self.parts.progress.remark(&format!("left undone after the commit: {error}"));
-            }
-        }
         self.report.groups_failed.sort_by_key(|failure| failure.group);
         let end = self
             .end
