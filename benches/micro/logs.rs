@@ -14,7 +14,7 @@ fn commit(count: usize) -> String {
     let mut log = String::from(concat!(
         r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}"#,
         "\n",
-        r#"{"metaData":{"id":"3e4f","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"n\",\"#,
+        r#"{"metaData":{"id":"3e4f","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"n\","#,
         r#"\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}","partitionColumns":[],"configuration":{},"createdTime":1700000000000}}"#,
         "\n"
     ));
