@@ -81,7 +81,7 @@ mod tests {
     use crate::error::Kind;
 
     fn read(text: &str) -> Result<Reference> {
-        let here = Location::parse("/work").unwrap();
+        let here = Location::parse("/here").unwrap();
         Reference::read(text, &here, &["prod".to_string()].into())
     }
 
@@ -92,11 +92,11 @@ mod tests {
     #[test]
     fn paths_are_places_below_the_working_folder() {
         for (text, expected) in
-            [("./t", "/work/t"), ("t", "/work/t"), ("/d/t/", "/d/t"), ("s3a://b/t", "s3://b/t"), ("a.b.c", "/work/a.b.c")]
+            [("./t", "/here/t"), ("t", "/here/t"), ("/d/t/", "/d/t"), ("s3a://b/t", "s3://b/t"), ("a.b.c", "/here/a.b.c")]
         {
             assert_eq!(read(text).unwrap(), Reference::Place(place(expected)), "{text}");
         }
-        assert_eq!(read("./prod.db.t").unwrap(), Reference::Place(place("/work/prod.db.t")));
+        assert_eq!(read("./prod.db.t").unwrap(), Reference::Place(place("/here/prod.db.t")));
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_metadata_file_is_one_exact_state() {
         for text in ["t/metadata/v3.metadata.json", "t/metadata/0-x.gz.metadata.json", "t/metadata/v1.metadata.json.gz"] {
-            assert_eq!(read(text).unwrap(), Reference::Metadata(place(&format!("/work/{text}"))), "{text}");
+            assert_eq!(read(text).unwrap(), Reference::Metadata(place(&format!("/here/{text}"))), "{text}");
         }
     }
 
