@@ -25,7 +25,7 @@ fn list(id: i32, name: &str, element: i32, ty: &str) -> Json {
 }
 
 /// The schema of entries of `spec` in a table of format `version`, with data files in the order of
-/// [`super::manifest_write::added`].
+/// [`super::manifest_write`].
 pub(crate) fn entries(spec: &Spec, version: u8) -> Json {
     let long = json!("long");
     let mut file = Vec::new();
