@@ -22,13 +22,16 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Parts of this size are sent while more is being written.
+    /// Parts of this size are sent while more is being written: S3 wants 5 MiB at least, and takes 10,000 parts at most.
     const PART: usize = 8 << 20;
+    /// On the local disk nothing is gained by holding more than this before writing it.
+    const LOCAL_PART: usize = 1 << 20;
     /// How many parts may be under way.
     const PARTS_IN_FLIGHT: usize = 2;
 
     pub(super) fn new(location: Location, upload: Box<dyn MultipartUpload>) -> Self {
-        Self { location, upload: WriteMultipart::new_with_chunk_size(upload, Self::PART), written: 0 }
+        let part = if location.scheme() == "file" { Self::LOCAL_PART } else { Self::PART };
+        Self { location, upload: WriteMultipart::new_with_chunk_size(upload, part), written: 0 }
     }
 
     /// Adds bytes; waits while too many parts are under way.
