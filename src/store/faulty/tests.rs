@@ -19,7 +19,7 @@ fn place(folder: &TempDir) -> Location {
 /// A change as an operation makes it: a file in parts, a claim of a version, a look around, a deletion.
 async fn change(store: &Store, root: &Location) -> Result<()> {
     let mut writer = store.writer(&root.child("data")).await?;
-    writer.write(vec![1; 9 << 20].into()).await?;
+    writer.write(vec![1; (1 << 20) + 1].into()).await?;
     writer.finish().await?;
     store.put_if_absent(&root.child("log"), "data".into()).await?;
     store.list_all(root).await?;
