@@ -15,6 +15,7 @@ from support.otf import Otf  # noqa: E402
 from support.readers import Readers  # noqa: E402
 from support.spark import session  # noqa: E402
 from support.tables import Case, Table  # noqa: E402
+from support.trino import Trino  # noqa: E402
 
 Maker = Callable[[str, Case], Table]
 
@@ -42,13 +43,21 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def readers(home: Path, warehouse: Path) -> Iterator[Readers]:
+def trino(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
+    """A Trino server for all tests."""
+    server = Trino(home / "trino", tmp_path_factory.mktemp("trino"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def readers(home: Path, warehouse: Path, trino: Trino) -> Iterator[Readers]:
     """All foreign readers over one Spark session."""
     os.chdir(warehouse)  # ClickHouse reads local files below the working directory only
     spark = session(warehouse, home / "jars")
     for catalog in ("ice", "sql"):
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {catalog}.db")
-    yield Readers(spark, str(warehouse / "no-extensions"))
+    yield Readers(spark, trino, str(warehouse / "no-extensions"))
     spark.stop()
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import SparkSession
 
+    from .trino import Trino
+
 Reader = Callable[[Table], pa.Table]
 
 
@@ -67,17 +69,20 @@ def chdb_rows(source: str) -> pa.Table:
 
 
 class Readers:
-    """All readers over one Spark session and one DuckDB connection."""
+    """All readers over one Spark session, one Trino server and one DuckDB connection."""
 
-    def __init__(self, spark: "SparkSession", scratch: str) -> None:
+    def __init__(self, spark: "SparkSession", trino: "Trino", scratch: str) -> None:
         self.spark = spark
+        self.trino = trino
         self.duckdb = duckdb_connection(scratch)
 
     def for_format(self, table_format: str) -> dict[str, Reader]:
         """The readers of a format by name; Spark first, for it wrote the tables."""
         if table_format == "delta":
-            return {"spark": self.read_spark, "deltalake": read_deltalake, "duckdb": self.read_duckdb, "chdb": self.read_chdb}
-        return {"spark": self.read_spark, "pyiceberg": read_pyiceberg, "duckdb": self.read_duckdb, "chdb": self.read_chdb}
+            return {"spark": self.read_spark, "deltalake": read_deltalake, "duckdb": self.read_duckdb, "chdb": self.read_chdb,
+                    "trino": self.read_trino}
+        return {"spark": self.read_spark, "pyiceberg": read_pyiceberg, "duckdb": self.read_duckdb, "chdb": self.read_chdb,
+                "trino": self.read_trino}
 
     def read_spark(self, table: Table, version: Optional[str] = None) -> pa.Table:
         """Spark, now or as of a version."""
@@ -96,6 +101,10 @@ class Readers:
             return chdb_rows(f"deltaLakeLocal({_quoted(table.root)})")
         chosen = metadata_file(table).relative_to(table.root)
         return chdb_rows(f"icebergLocal({_quoted(table.root)}, SETTINGS iceberg_metadata_file_path = {_quoted(chosen)})")
+
+    def read_trino(self, table: Table) -> pa.Table:
+        """Trino's own Iceberg and Delta connectors; it says nothing of Arrow, so Spark says which types the columns have."""
+        return self.trino.read(table, self.spark.sql(f"SELECT * FROM {table.spark} LIMIT 0").toArrow().schema)
 
     def agreed(self, table: Table, case: Case) -> Counter[str]:
         """The rows that every reader of the case sees; fails where one sees others."""
