@@ -6,7 +6,9 @@ use futures::TryStreamExt;
 use otf::formats::OutputWishes;
 use otf::model::{DataFile, SpecChoice};
 use otf::ops::compact::Options;
+use otf::ops::compact::plan::Leave;
 use otf::ops::document::Outcome;
+use serde_json::Value as Json;
 
 use crate::support::workbench::{Original, over, runtime};
 
@@ -72,5 +74,31 @@ fn files_keep_their_specs_or_take_another_where_that_is_asked_for() {
         }
         let unknown = original.compact(&original.lay_out().await, 1, "first-operation", &everything(SpecChoice::Id(9))).await.unwrap_err();
         assert_eq!((unknown.kind(), unknown.next_step()), (otf::error::Kind::Usage, "it has: 0, 1, 2"));
+    });
+}
+
+#[test]
+fn files_of_a_spec_with_an_unknown_transform_are_left_alone_and_the_others_are_rewritten() {
+    runtime().block_on(async {
+        let mut original = Original::iceberg("iceberg_v2_specs").await;
+        let name = "metadata/v7.metadata.json";
+        let mut document: Json = serde_json::from_slice(&original.objects[name]).unwrap();
+        // As a newer writer might have partitioned it: the values in the manifests stay what they are.
+        document["partition-specs"][1]["fields"][0]["transform"] = "zorder[4]".into();
+        original.objects.insert(name.into(), document.to_string().into());
+        let objects = original.lay_out().await;
+        let done = original.compact(&objects, 1, "first-operation", &everything(SpecChoice::Current)).await.unwrap();
+        assert_eq!(done.outcome, Outcome::Landed);
+        let left: Vec<(Leave, u64)> = done.plan.left.iter().map(|left| (left.why, left.files)).collect();
+        assert_eq!(left, [(Leave::UnknownSpec, 4)]);
+        let untouched =
+            |rows: &[String]| parted(rows).into_iter().filter(|(row, _)| (20..40).contains(&id_of(row))).collect::<BTreeMap<_, _>>();
+        let after = original.read(&objects).await;
+        assert_eq!(untouched(&after), untouched(&original.rows));
+        assert_eq!(parted(&after).into_keys().collect::<Vec<_>>(), parted(&original.rows).into_keys().collect::<Vec<_>>());
+        let version = original.open(&over(&objects)).load().await.unwrap();
+        let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
+        assert_eq!(files.iter().filter(|file| file.partition.spec_id == 1).count(), 4);
+        assert!(files.iter().all(|file| file.partition.spec_id > 0));
     });
 }

@@ -182,7 +182,8 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; that of this commit
+    /// where rows move to another spec.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
@@ -227,6 +228,12 @@ impl<'a> Replace<'a> {
             return Err(conflict().about("files_gone", wanted.len() - found.len()));
         }
         self.tally.changed_partitions = partitions.len() as u64;
+        // Rows that move come among equality deletes that were never theirs: every one that is there already must be older than they.
+        for (group, sequence) in self.change.groups.iter().zip(&mut sequences) {
+            if reshape::moves(group) {
+                *sequence = self.commit.sequence;
+            }
+        }
         Ok((out, sequences))
     }
 
