@@ -69,6 +69,17 @@ pub struct OutputWishes {
     pub spec: SpecChoice,
 }
 
+/// A branch or a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// The version it names.
+    pub version: Version,
+    /// Whether commits move it; tags never move.
+    pub is_branch: bool,
+}
+
 /// Where the rows of a file go when they are written again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
@@ -102,6 +113,11 @@ pub trait TableVersion: Send + Sync {
     /// The branch or tag that this is a version of, where it is not the main line of history.
     fn reference(&self) -> Option<&str> {
         None
+    }
+
+    /// Every branch and tag of the table, by name; none where the format has no such thing.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
     }
 
     /// Defaults from the table's properties.

@@ -193,11 +193,8 @@ async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &
             || version.metadata_folders().contains(&folder)
             || version.data_folders().iter().any(|f| folder.is_below(f));
         if known {
-            let entries = if is_tree {
-                parts.store.leftovers_below(&folder, &marks).await?
-            } else {
-                parts.store.leftovers(&folder, &marks).await?
-            };
+            let entries =
+                if is_tree { parts.store.leftovers_below(&folder, &marks).await? } else { parts.store.leftovers(&folder, &marks).await? };
             found.extend(entries);
         }
     }
