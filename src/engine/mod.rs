@@ -3,6 +3,8 @@
 //! The engine knows Parquet, the model and the store; it knows no table format and never commits.
 
 pub mod parquet;
+pub mod scan;
+pub mod sql;
 
 use async_trait::async_trait;
 

@@ -17,8 +17,8 @@ pub mod value;
 
 pub use change::{Change, GroupChange, Intent, OperationId};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
-pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
+pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, ReadSpec, RowIdColumns};
 pub use schema::{Field, Primitive, Schema, Type};
-pub use snapshot::{Snapshot, Totals, Version};
+pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use value::Value;

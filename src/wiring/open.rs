@@ -62,15 +62,36 @@ pub async fn open(
     catalogs: &BTreeMap<String, Catalog>,
     store: &Store,
 ) -> Result<Opened> {
+    match open_branch(text, layout, here, catalogs, store).await? {
+        (opened, None) => Ok(opened),
+        (_, Some(branch)) => {
+            Err(Error::unsupported("branches can only be queried in this version: other verbs work on the main branch")
+                .about("branch", branch))
+        }
+    }
+}
+
+/// As [`open()`], to be read: also says which branch or tag the reference names (`table#branch`).
+///
+/// # Errors
+///
+/// As [`open()`].
+pub async fn open_branch(
+    text: &str,
+    layout: Option<Layout>,
+    here: &Location,
+    catalogs: &BTreeMap<String, Catalog>,
+    store: &Store,
+) -> Result<(Opened, Option<String>)> {
     let names: BTreeSet<String> = catalogs.keys().cloned().collect();
     let opened = follow(Reference::read(text, here, &names)?, layout, catalogs, store).await;
     match (opened, reference::branch(text)) {
         // A `#` may be part of a folder's name: only where nothing lies there does it mean a branch.
         (Err(error), Some((table, branch))) if error.kind() == Kind::NotFound => {
-            follow(Reference::read(table, here, &names)?, layout, catalogs, store).await?;
-            Err(Error::unsupported("branches are not in this version: only the main branch can be named").about("branch", branch))
+            let opened = follow(Reference::read(table, here, &names)?, layout, catalogs, store).await?;
+            Ok((opened, Some(branch.to_string())))
         }
-        (opened, _) => opened,
+        (opened, _) => opened.map(|opened| (opened, None)),
     }
 }
 

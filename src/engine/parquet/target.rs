@@ -82,7 +82,7 @@ fn arrow_type(ty: &Type, ids: bool) -> DataType {
 pub(super) const VARIANT: [&str; 2] = ["metadata", "value"];
 
 /// A type of single values for Arrow.
-pub(super) fn arrow_primitive(primitive: Primitive) -> DataType {
+pub(in crate::engine) fn arrow_primitive(primitive: Primitive) -> DataType {
     let utc = || Some("UTC".into());
     match primitive {
         Primitive::Boolean => DataType::Boolean,

@@ -29,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod travel;
 mod types;
 mod values;
 

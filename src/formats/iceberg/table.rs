@@ -11,12 +11,12 @@ use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, row_deletes};
+use super::{features, output, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -42,9 +42,17 @@ impl IcebergTable {
 
     /// Reads the newest version.
     pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        self.of(self.metadata().await?)
+    }
+
+    async fn metadata(&self) -> Result<Metadata> {
         let file = self.pointer.current().await?;
         let bytes = self.store.get(&file).await?;
-        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
+        Metadata::parse(&bytes, &file, self.pointer.opened_at())
+    }
+
+    fn of(&self, metadata: Metadata) -> Result<IcebergVersion> {
+        let metadata = Arc::new(metadata);
         let snapshot = snapshot(&metadata, &self.root)?;
         Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
     }
@@ -68,6 +76,11 @@ impl Table for IcebergTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         Ok(Arc::new(self.version().await?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        let metadata = self.metadata().await?;
+        Ok(Arc::new(self.of(metadata.pinned(travel::find(&metadata, at)?)?)?))
     }
 
     async fn settle(&self, _version: Version) -> Vec<Error> {
@@ -121,6 +134,10 @@ impl TableVersion for IcebergVersion {
         row_deletes::read(&self.scan, &index, files).await
     }
 
+    fn reading(&self) -> Result<ReadSpec> {
+        Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
+    }
+
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
         output::output(&self.scan.metadata, partition, wishes)
     }
@@ -144,6 +161,9 @@ impl TableVersion for IcebergVersion {
     }
 
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        if self.scan.metadata.pin.is_some() {
+            return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
+        }
         super::commit::offer(self, change, now).await
     }
 
