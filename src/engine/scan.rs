@@ -1,18 +1,26 @@
-//! Rows for queries: the live rows of data files in the columns that users see.
+//! Rows for queries: the live rows of data files as streams.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Decimal32Type, Decimal64Type};
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, ListArray, MapArray, RecordBatch, StringArray, StructArray};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DataType, Field as ArrowField, FieldRef, Fields, Schema as ArrowSchema, SchemaRef};
+use arrow_array::RecordBatch;
+use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
-use super::parquet::arrow_primitive;
+use super::parquet::admission::Budget;
+use super::parquet::footer;
+use super::parquet::target::Target;
+use super::rows::{RowReader, Start, source};
+use super::visible;
 use crate::error::{Error, Result};
-use crate::model::{DataFile, Field, FieldMatching, Primitive, RowDeletes, Schema, Type, Value};
+use crate::model::{Codec, DataFile, FieldMatching, FileFormat, OutputSpec, Partition, RowDeletes, Schema, Value};
+use crate::store::Store;
+use crate::units::Bytes;
+
+/// Decoded batches that wait for whoever takes them.
+const WAITING: usize = 1;
 
 /// One file to read.
 #[derive(Debug, Clone)]
@@ -31,105 +39,79 @@ pub struct FileScan {
 
 /// Reads live rows.
 pub trait Scanner: Send + Sync + Debug {
-    /// The live rows of a file, in file order, in batches of the schema [`visible`] makes of the scan's. Deletes, missing columns, defaults,
+    /// The live rows of a file, in file order, in batches with the columns of the scan as users see them. Deletes, missing columns, defaults,
     /// constants and widened types have been applied.
     ///
     /// Errors are those of [`super::Rewriter::rewrite`]; after one the stream ends.
     fn scan(&self, scan: FileScan) -> BoxStream<'static, Result<RecordBatch>>;
 }
 
-/// The schema of rows as queries see them: names as users see them, UUIDs as text, every decimal in 128 bits.
-pub fn visible(schema: &Schema) -> SchemaRef {
-    Arc::new(ArrowSchema::new(schema.fields.iter().map(visible_field).collect::<Vec<_>>()))
+/// Reads rows of files in any format there is.
+#[derive(Debug, Clone)]
+pub struct FileScanner {
+    store: Store,
+    runtime: Handle,
+    budget: Budget,
 }
 
-/// Whether columns of `schema` can be shown.
-///
-/// # Errors
-///
-/// `Unsupported` naming one that cannot: a variant.
-pub fn check_visible(schema: &Schema) -> Result<()> {
-    match schema.leaves_and_groups().find(|field| field.ty == Type::Primitive(Primitive::Variant)) {
-        None => Ok(()),
-        Some(field) => Err(Error::unsupported("variant columns cannot be queried yet")
-            .about("column", &field.name)
-            .hint("leave the column out: name the other columns instead of *")),
+impl FileScanner {
+    /// A scanner over `store` that uses about `memory` for each file it reads at a time; storage calls are waited for on `runtime`.
+    pub fn new(store: Store, memory: Bytes, runtime: Handle) -> Self {
+        // What the budget gives for a whole rewrite is four times what reading alone needs.
+        Self { store, runtime, budget: Budget::new(Bytes(memory.0.saturating_mul(4)), Bytes(0)) }
+    }
+
+    fn read(&self, file: &FileScan, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+        let output = spec(file);
+        let target = Target::new(&output)?;
+        let shown = scan::visible(&file.schema);
+        let source = source(&self.store, &self.runtime, &file.file)?;
+        let opened =
+            if target.fields.is_empty() { footer::peek(source, &file.file, None)? } else { footer::open(source, &file.file, None)? };
+        let widths = RowWidth::default();
+        let input = Input::new((&file.file, &opened), &target, &output, self.budget, &widths)?;
+        input.read(&file.deletes, &mut |columns, rows, _| {
+            // The cause is left out: it may hold a value.
+            let batch = visible::batch(columns, rows, &shown)
+                .map_err(|_| Error::corrupt("rows do not fit the table's columns").about("file", &file.file.location))?;
+            sender.blocking_send(Ok(batch)).map_err(|_| Error::unavailable("nobody waits for the rows any more"))
+        })
     }
 }
 
-fn visible_field(field: &Field) -> ArrowField {
-    ArrowField::new(&field.name, visible_type(&field.ty), !field.required)
-}
-
-fn visible_type(ty: &Type) -> DataType {
-    match ty {
-        Type::Primitive(Primitive::Uuid) => DataType::Utf8,
-        Type::Primitive(Primitive::Decimal(precision, scale)) => DataType::Decimal128(*precision, *scale),
-        Type::Primitive(primitive) => arrow_primitive(*primitive),
-        Type::Struct(members) => DataType::Struct(members.iter().map(visible_field).collect()),
-        Type::List(element) => DataType::List(Arc::new(visible_field(element))),
-        Type::Map(key, value) => {
-            let pair = Fields::from(vec![visible_field(key).with_nullable(false), visible_field(value)]);
-            DataType::Map(Arc::new(ArrowField::new("key_value", DataType::Struct(pair), false)), false)
-        }
+impl Scanner for FileScanner {
+    fn scan(&self, file: FileScan) -> BoxStream<'static, Result<RecordBatch>> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let scanner = self.clone();
+        let reading = self.runtime.spawn_blocking(move || scanner.read(&file, &sender));
+        let next = |(mut receiver, reading): (mpsc::Receiver<Result<RecordBatch>>, Option<tokio::task::JoinHandle<Result<()>>>)| async move {
+            if let Some(batch) = receiver.recv().await {
+                return Some((batch, (receiver, reading)));
+            }
+            // The other end has gone: with an error, or because everything was read.
+            let ended = reading?.await.unwrap_or_else(|panic| Err(Error::bug("reading a data file broke off").because(panic)));
+            ended.err().map(|error| (Err(error), (receiver, None)))
+        };
+        futures::stream::unfold((receiver, Some(reading)), next).boxed()
     }
 }
 
-/// `columns`, as a reader makes them, in the types of `schema`.
-///
-/// # Errors
-///
-/// If they do not go together. The error's text may hold a value: it must not be shown.
-pub(super) fn batch(columns: &[ArrayRef], rows: usize, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns: Result<Vec<ArrayRef>, _> =
-        columns.iter().zip(schema.fields()).map(|(array, field)| show(array, field.data_type())).collect();
-    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns?, &options)
-}
-
-fn show(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
-    let nulls = || array.nulls().cloned();
-    match (array.data_type(), to) {
-        (from, to) if from == to => Ok(Arc::clone(array)),
-        (DataType::FixedSizeBinary(16), DataType::Utf8) => Ok(Arc::new(uuids(array.as_fixed_size_binary()))),
-        (DataType::Decimal32(..), DataType::Decimal128(..)) => decimals::<Decimal32Type>(array, to),
-        (DataType::Decimal64(..), DataType::Decimal128(..)) => decimals::<Decimal64Type>(array, to),
-        (DataType::Struct(_), DataType::Struct(members)) => {
-            let stored = array.as_struct();
-            let columns: Result<Vec<ArrayRef>, _> =
-                stored.columns().iter().zip(members).map(|(column, member)| show(column, member.data_type())).collect();
-            Ok(Arc::new(StructArray::try_new_with_length(members.clone(), columns?, nulls(), stored.len())?))
-        }
-        (DataType::List(_), DataType::List(element)) => {
-            let stored = array.as_list::<i32>();
-            let values = show(stored.values(), element.data_type())?;
-            Ok(Arc::new(ListArray::try_new(FieldRef::clone(element), stored.offsets().clone(), values, nulls())?))
-        }
-        (DataType::Map(..), DataType::Map(entries, sorted)) => {
-            let DataType::Struct(pair) = entries.data_type() else { return Err(ArrowError::SchemaError("a map has no entries".into())) };
-            let stored = array.as_map();
-            let parts = [stored.keys(), stored.values()];
-            let columns: Result<Vec<ArrayRef>, _> =
-                parts.into_iter().zip(pair).map(|(column, member)| show(column, member.data_type())).collect();
-            let shown = StructArray::try_new(pair.clone(), columns?, None)?;
-            Ok(Arc::new(MapArray::try_new(FieldRef::clone(entries), stored.offsets().clone(), shown, nulls(), *sorted)?))
-        }
-        _ => cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() }),
+/// What the reader wants to know of a file, in the form that a rewrite gives it.
+fn spec(scan: &FileScan) -> OutputSpec {
+    let partition = Partition { constants: scan.constants.clone(), ..Partition::clone(&scan.file.partition) };
+    OutputSpec {
+        directory: scan.file.location.clone(),
+        partition: Arc::new(partition),
+        schema: Schema::clone(&scan.schema),
+        field_ids: false,
+        matching: scan.matching.clone(),
+        row_ids: None,
+        codec: Codec::Uncompressed,
+        target_file_size: Bytes(0),
+        row_group_size: Bytes(0),
+        page_size: Bytes(0),
+        dictionary_size: Bytes(0),
+        bloom_filters: Vec::new(),
+        metadata: Vec::new(),
     }
-}
-
-/// Wider numbers of the same scale.
-fn decimals<T: ArrowPrimitiveType>(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError>
-where
-    T::Native: Into<i64>,
-{
-    let DataType::Decimal128(precision, scale) = to else { return Err(ArrowError::SchemaError("not a decimal".into())) };
-    let wide = array.as_primitive::<T>().unary::<_, arrow_array::types::Decimal128Type>(|number| i128::from(number.into()));
-    Ok(Arc::new(wide.with_precision_and_scale(*precision, *scale)?))
-}
-
-/// UUIDs as RFC 9562 writes them.
-fn uuids(array: &FixedSizeBinaryArray) -> StringArray {
-    let text = |bytes: &[u8]| uuid::Uuid::from_slice(bytes).map(|uuid| uuid.to_string()).ok();
-    array.iter().map(|bytes| bytes.and_then(text)).collect()
 }

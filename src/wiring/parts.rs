@@ -9,7 +9,8 @@ use super::open::Opened;
 use crate::catalog::{self, SqlCatalog, TableName};
 use crate::config::Catalog;
 use crate::engine::Rewriter;
-use crate::engine::parquet::{ParquetRewriter, ParquetScanner, Settings};
+use crate::engine::parquet::{ParquetRewriter, Settings};
+use crate::engine::scan::FileScanner;
 use crate::engine::sql::{self, DataFusionSql, Sql};
 use crate::error::Result;
 use crate::formats::delta::DeltaTable;
@@ -32,7 +33,7 @@ pub fn sql(store: &Store, memory: Bytes, threads: usize, temp_dir: &Path) -> Box
     let threads = threads.max(1);
     // A quarter is for files that are being read, one a thread; an eighth is left for what nobody counts.
     let readers = Bytes(memory.0 / 4 / threads as u64);
-    let scanner = Arc::new(ParquetScanner::new(store.clone(), readers, Handle::current()));
+    let scanner = Arc::new(FileScanner::new(store.clone(), readers, Handle::current()));
     let settings = sql::Settings { memory: Bytes(memory.0 / 8 * 5), threads, temp_dir: temp_dir.to_path_buf() };
     Box::new(DataFusionSql::new(settings, scanner))
 }

@@ -21,7 +21,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
 use super::{Relation, prune};
-use crate::engine::scan::{Scanner, check_visible, visible};
+use crate::engine::scan::Scanner;
+use crate::engine::visible::{check_visible, visible};
 use crate::model::{DataFile, Schema};
 
 /// Files whose deletes are read together.
