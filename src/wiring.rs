@@ -8,5 +8,5 @@ pub mod processes;
 pub mod reference;
 pub mod system;
 
-pub use open::{Opened, open, open_branch};
+pub use open::{Opened, open};
 pub use system::System;

@@ -10,6 +10,7 @@ use crate::engine::sql::Sql;
 use crate::error::Result;
 use crate::ops::Progress;
 use crate::store::Store;
+use crate::store::moved::Moved;
 use crate::store::resolve::Stores;
 use crate::wiring::{self, Opened, System};
 
@@ -31,7 +32,8 @@ impl Session {
     ///
     /// `Usage` for storage options that do not fit.
     pub fn store(&self) -> Result<Store> {
-        Ok(Store::new(Arc::new(Stores::new(&self.settings.storage, &self.system.env)?)))
+        let stores = Stores::new(&self.settings.storage, &self.system.env)?;
+        Ok(Store::new(Arc::new(Moved::new(stores, self.settings.moves.clone()))))
     }
 
     /// The engine of this build within the budget of the settings. Must be called inside the runtime.

@@ -55,6 +55,17 @@ pub struct Rewritten {
     pub bytes_encoded: Bytes,
 }
 
+impl Rewritten {
+    /// Adds what another part of the same rewrite did.
+    pub fn absorb(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.row_groups_copied += other.row_groups_copied;
+        self.row_groups_encoded += other.row_groups_encoded;
+        self.bytes_copied = self.bytes_copied.plus(other.bytes_copied);
+        self.bytes_encoded = self.bytes_encoded.plus(other.bytes_encoded);
+    }
+}
+
 /// Writes the live rows of files to new files.
 #[async_trait]
 pub trait Rewriter: Send + Sync {

@@ -105,6 +105,7 @@ fn spec(scan: &FileScan) -> OutputSpec {
         schema: Schema::clone(&scan.schema),
         field_ids: false,
         matching: scan.matching.clone(),
+        routing: None,
         row_ids: None,
         codec: Codec::Uncompressed,
         target_file_size: Bytes(0),

@@ -14,7 +14,9 @@ use futures::stream::BoxStream;
 use crate::commit::Answer;
 use crate::error::Result;
 use crate::location::Location;
-use crate::model::{At, Change, Codec, DataFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Value, Version};
+use crate::model::{
+    At, Change, Codec, DataFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value, Version,
+};
 use crate::units::{Bytes, Timestamp};
 
 /// The name of a table format.
@@ -75,6 +77,19 @@ pub struct OutputWishes {
     pub target_file_size: Option<Bytes>,
     /// Compression.
     pub codec: Option<Codec>,
+    /// The partition spec, where the format has several.
+    pub spec: SpecChoice,
+}
+
+/// Where the rows of a file go when they are written again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Destination {
+    /// Into files of the same partition.
+    Same,
+    /// Into partitions of another spec: what to ask [`TableVersion::output`] for. Files with the same answer may be rewritten together.
+    Other(Arc<Partition>),
+    /// Nowhere: the file has to be left alone.
+    Nowhere,
 }
 
 /// The sizing and retry defaults of a table, from its properties where it has them.
@@ -95,6 +110,11 @@ pub struct Defaults {
 pub trait TableVersion: Send + Sync {
     /// What is known without reading the list of files.
     fn snapshot(&self) -> &Snapshot;
+
+    /// The branch or tag that this is a version of, where it is not the main line of history.
+    fn reference(&self) -> Option<&str> {
+        None
+    }
 
     /// Defaults from the table's properties.
     fn defaults(&self) -> Defaults;
@@ -133,7 +153,16 @@ pub trait TableVersion: Send + Sync {
         Ok(partition.constants.clone())
     }
 
-    /// How files of `partition` are to be written.
+    /// Where rows of `file` go when they are written again.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` or `Unsupported` for a partition spec that was asked for and does not exist or cannot be written.
+    fn destination(&self, _file: &DataFile, _wishes: &OutputWishes) -> Result<Destination> {
+        Ok(Destination::Same)
+    }
+
+    /// How files of `partition`, which is a file's or a [`Destination`], are to be written.
     ///
     /// # Errors
     ///

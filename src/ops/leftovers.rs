@@ -51,8 +51,29 @@ struct Note {
     announced_ms: i64,
     /// Folders that may hold files whose names contain `name`.
     folders: Vec<String>,
+    /// Folders that may hold such files at any depth: the partitions of new files are not known beforehand.
+    #[serde(default)]
+    trees: Vec<String>,
     /// What names of the run's files contain.
     name: String,
+}
+
+/// Where a run is about to write.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    folders: Vec<Location>,
+    trees: Vec<Location>,
+}
+
+impl Places {
+    /// Files directly in `folders`, and at any depth below `trees`.
+    pub fn new(mut folders: Vec<Location>, mut trees: Vec<Location>) -> Self {
+        for places in [&mut folders, &mut trees] {
+            places.sort();
+            places.dedup();
+        }
+        Self { folders, trees }
+    }
 }
 
 /// A note that has been written and must be withdrawn.
@@ -73,13 +94,14 @@ pub fn name_of(operation: &OperationId, part: u32) -> String {
 /// # Errors
 ///
 /// `Refused` or `Unavailable` if the table's folder cannot be written: then nothing else could be either.
-pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, folders: &[Location]) -> Result<Announced> {
+pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, places: &Places) -> Result<Announced> {
     let note = Note {
         operation: operation.0.clone(),
         part,
         owner: parts.processes.current(),
         announced_ms: parts.clock.now().0,
-        folders: folders.iter().map(ToString::to_string).collect(),
+        folders: places.folders.iter().map(ToString::to_string).collect(),
+        trees: places.trees.iter().map(ToString::to_string).collect(),
         name: name_of(operation, part),
     };
     let place = root.child(FOLDER).child(&format!("{}.json", note.name));
@@ -158,14 +180,19 @@ fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
 
 async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
     let mut found: HashSet<Location> = HashSet::new();
-    for folder in &note.folders {
+    let places = note.folders.iter().map(|folder| (folder, false)).chain(note.trees.iter().map(|tree| (tree, true)));
+    for (folder, is_tree) in places {
         let folder = Location::parse(folder)?;
         // A note is a file anybody could have written: it never leads outside the folders the table itself names.
         let known = folder.is_below(root)
             || version.metadata_folders().contains(&folder)
             || version.data_folders().iter().any(|f| folder.is_below(f));
         if known && !note.name.is_empty() && note.name.contains(&note.operation) && note.operation.len() >= 8 {
-            let entries = parts.store.leftovers(&folder, &note.name).await?;
+            let entries = if is_tree {
+                parts.store.leftovers_below(&folder, &note.name).await?
+            } else {
+                parts.store.leftovers(&folder, &note.name).await?
+            };
             found.extend(entries);
         }
     }

@@ -20,6 +20,7 @@ mod pool;
 mod properties;
 pub(super) mod read;
 pub(super) mod resolve;
+mod route;
 mod sink;
 pub(super) mod source;
 mod stats;
@@ -28,7 +29,9 @@ pub(super) mod target;
 #[cfg(test)]
 mod tests;
 mod thrift;
+mod value;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,15 +44,17 @@ use self::ahead::{Ahead, Wanted};
 use self::copy::Copier;
 use self::encode::Encoder;
 use self::pool::Pool;
+use self::read::RowWidth;
 use self::resolve::{Constants, resolve};
+use self::route::Router;
 use self::sink::Outputs;
 use self::source::Source;
 use self::survey::{Copyable, Footers, Survey};
 use self::target::Target;
-use super::rows::{RowReader, Start, source};
+use super::rows::{Each, RowReader, Start, source};
 use super::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::{Error, Result};
-use crate::model::{DataFile, FileFormat, RowDeletes};
+use crate::model::{DataFile, FileFormat, OutputSpec, Routing, RowDeletes};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -164,14 +169,15 @@ impl Job {
 
     fn run(&self, task: &RewriteTask) -> Result<Rewritten> {
         let target = Target::new(&task.output)?;
+        if let Some(routing) = &task.output.routing {
+            return self.route(task, &target, routing);
+        }
         let mut footers = Footers::default();
         if task.path != RewritePath::Encode {
             match self.survey(task, &target, &mut footers)? {
                 Ok(plan) if plan.worthwhile || task.path == RewritePath::Copy => return self.copy(task, &plan, &mut footers),
                 Err(obstacle) if task.path == RewritePath::Copy => {
-                    return Err(Error::unsupported("the row groups cannot be copied as they are")
-                        .about("because", obstacle)
-                        .hint("leave the choice of the path to the tool, or ask for encoding"));
+                    return Err(cannot_copy(obstacle));
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -187,6 +193,10 @@ impl Job {
         if task.inputs.iter().any(|(_, deletes)| !deletes.is_empty()) {
             return Ok(Err("deleted rows have to go"));
         }
+        let own = task.output.partition.spec_id;
+        if task.inputs.iter().any(|(file, _)| file.partition.spec_id != own && !file.partition.constants.is_empty()) {
+            return Ok(Err("a column that was the same for a partition becomes an ordinary one"));
+        }
         let mut survey = Survey::default();
         let mut tails = self.ahead(task.inputs.iter().map(|(file, _)| wanted(file, footer::tail(file.size.0))), u64::MAX);
         for (file, _) in &task.inputs {
@@ -196,7 +206,8 @@ impl Job {
             }
             let opened = footer::peek(self.source(file), file, tails.take())?;
             let descriptor = opened.metadata.file_metadata().schema_descr();
-            let resolution = resolve(descriptor, target, &task.output, Constants::Fill).map_err(|e| e.about("file", &file.location))?;
+            let resolution =
+                resolve(descriptor, target, &reading(&task.output, file), Constants::Fill).map_err(|e| e.about("file", &file.location))?;
             if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
                 return Ok(Err(obstacle));
             }
@@ -249,19 +260,57 @@ impl Job {
 
     fn encode(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Rewritten> {
         let mut encoder = Encoder::new(target, &task.output, &self.outputs, self.pool.clone(), self.budget)?;
-        let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
-        let reader = RowReader::new(self.store.clone(), self.runtime.clone(), target, &task.output, self.budget);
-        let mut before = Bytes(0);
-        self.open_all(task, footers, self.budget.window, &mut |(file, deletes), start| {
-            reader.read(file, deletes, start, &mut |columns, rows, share| {
-                self.check_cancelled()?;
-                encoder.write(columns, rows, progress(before, file.size, share, total))
-            })?;
-            before = before.plus(file.size);
-            Ok(())
-        })?;
+        self.rows(task, target, footers, &mut |columns, rows, progress| encoder.write(columns, rows, progress))?;
         encoder.finish()
     }
+
+    /// Sorts the rows into the partitions of another spec.
+    fn route(&self, task: &RewriteTask, target: &Target, routing: &Routing) -> Result<Rewritten> {
+        if task.path == RewritePath::Copy {
+            return Err(cannot_copy("rows have to be sorted into the partitions of another spec"));
+        }
+        let mut router = Router::new(target, (&task.output, routing), &self.outputs, self.pool.clone(), self.budget)?;
+        loop {
+            self.rows(task, target, &mut Footers::default(), &mut |columns, rows, progress| router.write(columns, rows, progress))?;
+            if !router.end_pass()? {
+                return Ok(router.finish());
+            }
+        }
+    }
+
+    /// Hands every batch of live rows to `each`, with the share of all inputs (0 to 1) that was read by then.
+    fn rows(&self, task: &RewriteTask, target: &Target, footers: &mut Footers, each: &mut Each<'_>) -> Result<()> {
+        let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
+        let mut widths = RowWidth::default();
+        let mut before = Bytes(0);
+        self.open_all(task, footers, self.budget.window, &mut |(file, deletes), start| {
+            // What a file may leave out follows from its own partition.
+            let reading = reading(&task.output, file);
+            let mut reader = RowReader::new(self.store.clone(), self.runtime.clone(), target, &reading, self.budget);
+            reader.widths = std::mem::take(&mut widths);
+            let result = reader.read(file, deletes, start, &mut |columns, rows, share| {
+                self.check_cancelled()?;
+                each(columns, rows, progress(before, file.size, share, total))
+            });
+            widths = reader.widths;
+            result?;
+            before = before.plus(file.size);
+            Ok(())
+        })
+    }
+}
+
+fn cannot_copy(obstacle: &str) -> Error {
+    let error = Error::unsupported("the row groups cannot be copied as they are").about("because", obstacle);
+    error.hint("leave the choice of the path to the tool, or ask for encoding")
+}
+
+/// `output`, for reading `file`: files of another spec have other columns that are the same in all their rows.
+fn reading<'a>(output: &'a OutputSpec, file: &DataFile) -> Cow<'a, OutputSpec> {
+    if output.routing.is_none() && file.partition.spec_id == output.partition.spec_id {
+        return Cow::Borrowed(output);
+    }
+    Cow::Owned(OutputSpec { partition: Arc::clone(&file.partition), ..output.clone() })
 }
 
 /// `range` of `file`.

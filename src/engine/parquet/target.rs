@@ -106,6 +106,7 @@ pub(in crate::engine) fn arrow_primitive(primitive: Primitive) -> DataType {
         Primitive::Binary => DataType::Binary,
         Primitive::Fixed(length) => DataType::FixedSizeBinary(i32::try_from(length).unwrap_or(i32::MAX)),
         Primitive::Uuid => DataType::FixedSizeBinary(16),
+        Primitive::Unknown => DataType::Null,
         Primitive::Variant => DataType::Struct(VARIANT.iter().map(|name| ArrowField::new(*name, DataType::Binary, false)).collect()),
     }
 }
@@ -161,6 +162,7 @@ fn parquet_leaf(name: &str, primitive: Primitive, repetition: Repetition, id: Op
         Primitive::TimestampTzNs => (Physical::INT64, Some(LogicalType::timestamp(true, ParquetUnit::NANOS)), None),
         Primitive::String => (Physical::BYTE_ARRAY, Some(LogicalType::String), None),
         Primitive::Binary | Primitive::Variant => (Physical::BYTE_ARRAY, None, None),
+        Primitive::Unknown => (Physical::INT32, Some(LogicalType::Unknown), None),
         Primitive::Fixed(length) => (Physical::FIXED_LEN_BYTE_ARRAY, None, Some(i32::try_from(length).unwrap_or(i32::MAX))),
         Primitive::Uuid => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Uuid), Some(16)),
         Primitive::Decimal(precision, scale) => return parquet_decimal(name, (precision, scale), repetition, id),

@@ -50,6 +50,7 @@ pub(super) fn spec(
     Ok(OutputSpec {
         directory: partition::directory(root, partition, &columns),
         partition: Arc::clone(partition),
+        routing: None,
         schema: Schema { fields: stored(schema, &metadata.partition_columns).into_iter().cloned().collect() },
         field_ids: mapping != Mapping::None,
         matching: matching(mapping),

@@ -168,7 +168,9 @@ impl TableVersion for DeltaVersion {
     }
 
     fn reading(&self) -> Result<ReadSpec> {
-        Ok(ReadSpec { schema: self.snapshot.schema.clone(), matching: output::matching(self.state.mapping()?) })
+        let mapping = self.state.mapping()?;
+        let schema = schema::parse_with_void(&self.state.metadata.schema_string, mapping)?;
+        Ok(ReadSpec { schema, matching: output::matching(mapping) })
     }
 
     fn constants(&self, partition: &Partition) -> Result<Vec<(i32, Option<Value>)>> {

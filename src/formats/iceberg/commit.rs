@@ -17,8 +17,8 @@ use super::scan::{FileMaker, Scan};
 use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
-use super::table::{IcebergVersion, same_file};
-use super::{dangling, features};
+use super::table::IcebergVersion;
+use super::{dangling, features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -188,7 +188,8 @@ impl<'a> Replace<'a> {
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
         let mut sequences = vec![0i64; self.change.groups.len()];
         let mut found: HashSet<Location> = HashSet::new();
-        let mut partitions: HashSet<String> = HashSet::new();
+        let adds = self.change.groups.iter().flat_map(|group| &group.adds);
+        let mut partitions: HashSet<String> = adds.map(|file| partition_key(&file.partition)).collect();
         let mut out = Vec::new();
         // Manifests that only say what earlier snapshots deleted are not carried on.
         for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data && !manifest.is_dead()) {
@@ -207,7 +208,8 @@ impl<'a> Replace<'a> {
                 }
                 let Some((group, planned)) = wanted.get(&self.metadata.place(&entry.path)?) else { continue };
                 let file = maker.file(&entry, &columns)?;
-                if !same_file(planned, &file) || !found.insert(file.location.clone()) {
+                let replaces = self.change.groups.get(*group).is_some_and(|group| reshape::still_replaces(group, planned, &file));
+                if !replaces || !found.insert(file.location.clone()) {
                     return Err(conflict().about("file", &file.location));
                 }
                 if let Some(sequence) = sequences.get_mut(*group) {

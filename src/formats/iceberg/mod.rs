@@ -20,6 +20,8 @@ mod pointer;
 mod positions;
 mod puffin;
 mod references;
+mod refs;
+mod reshape;
 mod row_deletes;
 mod scan;
 mod spec;

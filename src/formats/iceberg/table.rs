@@ -11,10 +11,10 @@ use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, row_deletes, travel};
+use super::{features, output, reshape, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
-use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
+use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
 use crate::store::Store;
@@ -26,6 +26,7 @@ pub struct IcebergTable {
     store: Store,
     root: Location,
     pointer: Arc<dyn Pointer>,
+    reference: Option<String>,
 }
 
 impl std::fmt::Debug for IcebergTable {
@@ -37,7 +38,13 @@ impl std::fmt::Debug for IcebergTable {
 impl IcebergTable {
     /// The table at `root` whose current metadata `pointer` knows.
     pub fn new(store: Store, root: Location, pointer: Arc<dyn Pointer>) -> Self {
-        Self { store, root, pointer }
+        Self { store, root, pointer, reference: None }
+    }
+
+    /// The same table seen from the branch or tag `name`: commits move that branch and no other, and a tag cannot be changed.
+    #[must_use]
+    pub fn on(self, name: &str) -> Self {
+        Self { reference: Some(name.to_string()), ..self }
     }
 
     /// Reads the newest version.
@@ -48,7 +55,11 @@ impl IcebergTable {
     async fn metadata(&self) -> Result<Metadata> {
         let file = self.pointer.current().await?;
         let bytes = self.store.get(&file).await?;
-        Metadata::parse(&bytes, &file, self.pointer.opened_at())
+        let metadata = Metadata::parse(&bytes, &file, self.pointer.opened_at())?;
+        match &self.reference {
+            Some(name) => metadata.on(name),
+            None => Ok(metadata),
+        }
     }
 
     fn of(&self, metadata: Metadata) -> Result<IcebergVersion> {
@@ -117,6 +128,10 @@ impl TableVersion for IcebergVersion {
         &self.snapshot
     }
 
+    fn reference(&self) -> Option<&str> {
+        self.scan.metadata.reference.as_deref()
+    }
+
     fn defaults(&self) -> Defaults {
         output::defaults(&self.scan.metadata)
     }
@@ -138,6 +153,10 @@ impl TableVersion for IcebergVersion {
         Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
     }
 
+    fn destination(&self, file: &DataFile, wishes: &OutputWishes) -> Result<Destination> {
+        reshape::destination(&self.scan.metadata, file.partition.spec_id, wishes.spec)
+    }
+
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
         output::output(&self.scan.metadata, partition, wishes)
     }
@@ -151,7 +170,7 @@ impl TableVersion for IcebergVersion {
         let mut files = self.scan.files(false);
         while let Some(file) = files.try_next().await? {
             if let Some((at, planned)) = wanted.get(&file.location)
-                && same_file(planned, &file)
+                && change.groups.get(*at).is_some_and(|group| reshape::still_replaces(group, planned, &file))
                 && let Some(count) = missing.get_mut(*at)
             {
                 *count = count.saturating_sub(1);

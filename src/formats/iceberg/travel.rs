@@ -72,12 +72,13 @@ fn at_time(metadata: &Metadata, time: Timestamp) -> Option<i64> {
     log(metadata).into_iter().filter(|(made, _)| *made <= time.0).max_by_key(|(made, _)| *made).map(|(_, id)| id)
 }
 
-/// Entries of the snapshot log, oldest first; where a writer kept none, the ancestors of the current snapshot.
+/// Entries of the snapshot log, oldest first. It is about the main branch: elsewhere, and where a writer kept none, it is the ancestors of the
+/// current snapshot.
 fn log(metadata: &Metadata) -> Vec<(i64, i64)> {
     let entries = metadata.doc.get("snapshot-log").and_then(Json::as_array).into_iter().flatten();
     let entry = |json: &Json| Some((json.get("timestamp-ms")?.as_i64()?, json.get("snapshot-id")?.as_i64()?));
     let entries: Vec<(i64, i64)> = entries.filter_map(entry).collect();
-    if !entries.is_empty() {
+    if !entries.is_empty() && metadata.reference.is_none() {
         return entries;
     }
     let mut ancestors = Vec::new();

@@ -161,10 +161,11 @@ impl Run<'_> {
         self.next_part += 1;
         let outputs: Vec<_> = groups.iter().map(|group| self.output(&**base, group)).collect::<Result<_>>()?;
         let mut folders = base.metadata_folders();
-        folders.extend(outputs.iter().map(|output| output.directory.clone()));
-        folders.sort();
-        folders.dedup();
-        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &folders).await?;
+        let (sorted, plain): (Vec<_>, Vec<_>) = outputs.iter().partition(|output| output.routing.is_some());
+        folders.extend(plain.into_iter().map(|output| output.directory.clone()));
+        let trees = sorted.into_iter().map(|output| output.directory.clone()).collect();
+        let places = leftovers::Places::new(folders, trees);
+        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &places).await?;
         let written = self.rewrite_all(&**base, groups.into_iter().zip(outputs), part).await;
         if written.is_empty() {
             leftovers::undo(self.parts, note, &**base).await;
@@ -192,7 +193,7 @@ impl Run<'_> {
 
     fn output(&self, base: &dyn TableVersion, group: &Group) -> Result<OutputSpec> {
         let roll = roll_size(group.bytes(), &self.policy);
-        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), codec: self.options.output.codec })
+        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), ..self.options.output.clone() })
     }
 
     /// Rewrites groups side by side. A group that fails fails alone: its files are gone and the report names it.
@@ -264,7 +265,13 @@ impl Run<'_> {
 
     /// Books a landing; returns the partitions to plan again.
     fn account(&mut self, landing: Landing) -> Vec<Partition> {
-        let hit = landing.hit.iter().filter_map(|group| group.removes.first()).map(|file| (*file.partition).clone()).collect();
+        // A group that moves to another spec has files of many partitions.
+        let mut hit: Vec<Partition> = Vec::new();
+        for file in landing.hit.iter().flat_map(|group| &group.removes) {
+            if !hit.contains(&file.partition) {
+                hit.push((*file.partition).clone());
+            }
+        }
         self.report.groups_conflicted += landing.hit.len() as u64;
         match (landing.version, landing.error) {
             (Some(version), _) => {

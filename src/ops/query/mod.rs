@@ -15,19 +15,18 @@ use async_trait::async_trait;
 use crate::engine::sql::{Answer, Relation, Sql};
 use crate::error::Result;
 use crate::formats::Table;
-use crate::model::At;
 use relation::TableRelation;
 use statement::Request;
 
 /// Finds tables by what people write for them.
 #[async_trait]
 pub trait Tables: Send + Sync {
-    /// The table `reference` means, and the state of it that is part of the reference (`table#branch`).
+    /// The table `reference` means, perhaps seen from a branch or tag (`table#branch`).
     ///
     /// # Errors
     ///
     /// `NotFound` if there is none; `Refused` if it is ambiguous; `Unsupported` and `Usage` for references that cannot be followed.
-    async fn open(&self, reference: &str) -> Result<(Box<dyn Table>, Option<At>)>;
+    async fn open(&self, reference: &str) -> Result<Box<dyn Table>>;
 }
 
 /// Runs the query of `request`.
@@ -40,8 +39,8 @@ pub async fn run(request: &Request<'_>, tables: &dyn Tables, engine: &dyn Sql) -
     let mut relations: Vec<(String, Arc<dyn Relation>)> = Vec::new();
     let mut known = names::Names::default();
     for used in &parsed.tables {
-        let (table, own) = tables.open(&used.reference).await?;
-        let version = match used.at.as_ref().or(own.as_ref()) {
+        let table = tables.open(&used.reference).await?;
+        let version = match &used.at {
             Some(at) => table.load_at(at).await,
             None => table.load().await,
         };

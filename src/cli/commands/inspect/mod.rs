@@ -38,6 +38,7 @@ pub struct InspectArgs {
 struct Report<'a> {
     format: FormatName,
     snapshot: &'a Snapshot,
+    reference: Option<&'a str>,
     target: Bytes,
     census: Census,
     health: Health,
@@ -65,6 +66,7 @@ pub async fn run(args: &InspectArgs, session: &Session) -> Result<u8> {
     let report = Report {
         format: opened.table.format(),
         snapshot,
+        reference: version.reference(),
         target,
         census,
         health,

@@ -19,6 +19,9 @@ pub(super) fn json(report: &Report<'_>, args: &InspectArgs) -> Value {
         "format": report.format,
         "version": snapshot.version.map(|version| version.to_string()),
     });
+    if let Some(reference) = report.reference {
+        document["reference"] = json!(reference);
+    }
     if !args.health {
         document["time"] = json!(snapshot.time.map(|time| time.to_string()));
         document["protocol"] = json!(snapshot.protocol);
@@ -70,6 +73,7 @@ fn summary(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint: Pa
         None => count(totals.rows),
     };
     let or_none = |list: &[String]| if list.is_empty() { "none".to_string() } else { list.join(", ") };
+    let version = report.reference.map_or_else(|| version.clone(), |reference| format!("{version} on {reference}"));
     let facts = [
         ("format", format!("{} ({})", report.format.as_str(), snapshot.protocol)),
         ("features", or_none(&snapshot.features)),

@@ -20,7 +20,6 @@ use crate::cli::ui::count;
 use crate::config::Output;
 use crate::error::{Error, Result};
 use crate::formats::Table;
-use crate::model::At;
 use crate::ops::query::{self, Tables, statement};
 use crate::store::Store;
 use crate::wiring::open::Layout;
@@ -149,10 +148,9 @@ struct Opener<'a> {
 
 #[async_trait]
 impl Tables for Opener<'_> {
-    async fn open(&self, reference: &str) -> Result<(Box<dyn Table>, Option<At>)> {
+    async fn open(&self, reference: &str) -> Result<Box<dyn Table>> {
         let here = self.session.system.here()?;
         let catalogs = &self.session.settings.config.catalog;
-        let (opened, branch) = wiring::open_branch(reference, self.layout, &here, catalogs, self.store).await?;
-        Ok((opened.table, branch.map(At::Ref)))
+        Ok(wiring::open(reference, self.layout, &here, catalogs, self.store).await?.table)
     }
 }

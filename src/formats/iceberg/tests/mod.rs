@@ -1,5 +1,6 @@
 //! Tiny tables of our own making, changed through the face that operations use.
 
+mod branches;
 mod commits;
 mod deletes;
 
