@@ -64,13 +64,14 @@ impl FileScanner {
     fn read(&self, file: &FileScan, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
         let output = spec(file);
         let target = Target::new(&output)?;
-        let shown = scan::visible(&file.schema);
-        let source = source(&self.store, &self.runtime, &file.file)?;
-        let opened =
-            if target.fields.is_empty() { footer::peek(source, &file.file, None)? } else { footer::open(source, &file.file, None)? };
-        let widths = RowWidth::default();
-        let input = Input::new((&file.file, &opened), &target, &output, self.budget, &widths)?;
-        input.read(&file.deletes, &mut |columns, rows, _| {
+        let shown = visible::visible(&file.schema);
+        let reader = RowReader::new(self.store.clone(), self.runtime.clone(), &target, &output, self.budget);
+        let mut start = Start::default();
+        if target.fields.is_empty() && file.file.format == FileFormat::Parquet {
+            // The footer alone says how many rows there are.
+            start.opened = Some(footer::peek(source(&self.store, &self.runtime, &file.file), &file.file, None)?);
+        }
+        reader.read(&file.file, &file.deletes, start, &mut |columns, rows, _| {
             // The cause is left out: it may hold a value.
             let batch = visible::batch(columns, rows, &shown)
                 .map_err(|_| Error::corrupt("rows do not fit the table's columns").about("file", &file.file.location))?;
