@@ -12,5 +12,6 @@ mod iceberg_golden;
 mod land;
 mod moved;
 mod peers;
+mod query;
 mod races;
 mod support;

@@ -38,6 +38,15 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
     }
 }
 
+/// How columns of data files are recognised.
+///
+/// # Errors
+///
+/// `Corrupt` for a name mapping that cannot be understood.
+pub(crate) fn matching(metadata: &Metadata) -> Result<FieldMatching> {
+    Ok(FieldMatching::FieldIds { names: name_mapping(metadata)? })
+}
+
 /// How files of `partition` are to be written.
 ///
 /// # Errors
@@ -59,7 +68,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         routing,
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
-        matching: FieldMatching::FieldIds { names: name_mapping(metadata)? },
+        matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,
         target_file_size: wishes.target_file_size.map_or_else(|| size("write.target-file-size-bytes", Bytes::mib(512)), Ok)?,

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::plan::{Group, Plan, Policy, roll_size};
+use super::plan::{Group, Policy, roll_size};
 use super::survey::{Scope, Survey, survey, totals};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
 use crate::engine::{RewriteTask, Rewritten};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, FileFormat, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
+use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
@@ -339,19 +339,4 @@ impl Run<'_> {
 /// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored.
 pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
     stored.checked_sub(deletes.len())
-}
-
-impl Plan {
-    /// The first file that is not Parquet, as the reason why the plan cannot be carried out.
-    pub(super) fn check_formats(&self) -> Result<()> {
-        let other = self.groups.iter().flat_map(|group| &group.files).find(|file| file.format != FileFormat::Parquet);
-        match other {
-            Some(file) => Err(Error::new(Kind::Unsupported, format!("{} data files cannot be rewritten", file.format.as_str()))
-                .about("file", &file.location)
-                .hint(
-                    "only Parquet data files are understood; choose others with --where, or leave the table to the engine that wrote it",
-                )),
-            None => Ok(()),
-        }
-    }
 }
