@@ -230,6 +230,16 @@ impl Store {
         self.entries(folder, |name| name.contains(part)).await
     }
 
+    /// Files directly in `folder` that the process with this number of this machine was writing as objects. Local storage only, as
+    /// [`Self::unfinished`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn unfinished_of(&self, folder: &Location, process: u32) -> Result<Vec<Location>> {
+        self.entries(folder, |name| local::is_unfinished_of(name, process)).await
+    }
+
     async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {
         let (store, path) = self.resolver.resolve(prefix)?;
         let listing = store.list_with_delimiter(Some(&path)).await.map_err(|e| storage_error(e, prefix))?;

@@ -78,7 +78,7 @@ impl TableVersion for ScriptedVersion {
         &self.1
     }
     fn defaults(&self) -> Defaults {
-        Defaults { target_file_size: Bytes::mib(1), commit_attempts: 4, min_wait_ms: 1, max_wait_ms: 10 }
+        Defaults { target_file_size: Bytes::mib(1), commit_attempts: 4, min_wait_ms: 1, max_wait_ms: 10, total_wait_ms: 1_000 }
     }
     fn rewritable(&self) -> Result<()> {
         Ok(())
@@ -164,7 +164,7 @@ fn landed(answers: Vec<Answer>, loads: Vec<Load>, attempts: u32) -> (Landing, Ve
             groups: vec![group(0), group(1)],
             drop_dangling_deletes: false,
         };
-        let landing = land(&table, base, change, Patience { attempts, min_wait_ms: 1, max_wait_ms: 4 }, parts).await;
+        let landing = land(&table, base, change, Patience { attempts, min_wait_ms: 1, max_wait_ms: 4, total_wait_ms: 1_000 }, parts).await;
         let mut there = Vec::new();
         for n in 0..2 {
             there.push(store.head(&place(&format!("t/new{n}"))).await.is_ok());
@@ -246,7 +246,8 @@ fn landed_with_rows(rows: u64) -> (Landing, Vec<bool>) {
             groups: vec![group],
             drop_dangling_deletes: false,
         };
-        let landing = land(&table, base, change, Patience { attempts: 4, min_wait_ms: 1, max_wait_ms: 4 }, parts).await;
+        let landing =
+            land(&table, base, change, Patience { attempts: 4, min_wait_ms: 1, max_wait_ms: 4, total_wait_ms: 1_000 }, parts).await;
         let there = store.head(&place("t/new0")).await.is_ok();
         (landing, vec![there])
     })

@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod crash;
+mod crash_sql;
 mod documents;
 mod golden;
 mod iceberg_golden;

@@ -1,6 +1,6 @@
 //! Small tables that can be laid out again and again, compacted over any store, and read back independently of the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
@@ -25,9 +25,11 @@ use otf::ops::compact::{Finished, Options, run};
 use otf::store::Store;
 use otf::units::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value as Json;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{Alone, OneStore, Remarks, TestClock, delta_table};
+use super::sql::CatalogRow;
+use super::{Alone, OneStore, Remarks, TestClock, delta_table, references};
 
 /// Objects by their key below the table's root.
 pub(crate) type Objects = BTreeMap<String, Buffer>;
@@ -44,6 +46,8 @@ pub(crate) struct Original {
     /// Its live rows, as [`rows`] gives them.
     pub(crate) rows: Vec<String>,
     is_delta: bool,
+    /// The catalog that knows where its metadata is, if its folder does not tell.
+    pub(crate) catalog: Option<CatalogRow>,
 }
 
 impl Original {
@@ -55,7 +59,7 @@ impl Original {
         let partition = |id: i64| if id / 10 % 2 == 0 { "p=a" } else { "p=b" };
         let mut rows: Vec<String> = live.iter().map(|(id, name)| line(partition(*id), *id, name, None)).collect();
         rows.sort();
-        let original = Self { objects: objects(&memory, &root).await, root, rows, is_delta: true };
+        let original = Self { objects: objects(&memory, &root).await, root, rows, is_delta: true, catalog: None };
         assert_eq!(original.read(&memory).await, original.rows);
         original
     }
@@ -66,6 +70,14 @@ impl Original {
         original.rows = original.read(&original.lay_out().await).await;
         let expected = (0..60).filter(|id| id % 4 != 0).map(|id| (id, format!("v{id}")));
         original.assert_holds(expected);
+        original
+    }
+
+    /// The same table in an SQL catalog.
+    pub(crate) async fn iceberg_in_sql(fixture: &str) -> Self {
+        let mut original = Self::iceberg(fixture).await;
+        original.objects.remove("metadata/version-hint.text").unwrap();
+        original.catalog = Some(CatalogRow::new(&original.root.child("metadata").child("v3.metadata.json")).await);
         original
     }
 
@@ -96,7 +108,7 @@ impl Original {
             }
         }
         let root = Location::parse(&format!("/tmp/otf-fixtures/0000000000000000/db/{fixture}")).unwrap();
-        Self { root, objects, rows: Vec::new(), is_delta: false }
+        Self { root, objects, rows: Vec::new(), is_delta: false, catalog: None }
     }
 
     fn assert_holds(&self, expected: impl Iterator<Item = (i64, String)>) {
@@ -107,7 +119,7 @@ impl Original {
         assert_eq!(found, expected);
     }
 
-    /// A copy in memory.
+    /// A copy in memory; a catalog knows the last copy only.
     pub(crate) async fn lay_out(&self) -> Arc<dyn ObjectStore> {
         let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         self.lay_out_on(&memory).await;
@@ -118,6 +130,9 @@ impl Original {
     pub(crate) async fn lay_out_on(&self, store: &Arc<dyn ObjectStore>) {
         for (name, bytes) in &self.objects {
             store.put(&self.key(name), PutPayload::from_bytes(bytes.clone())).await.unwrap();
+        }
+        if let Some(row) = &self.catalog {
+            row.reset().await;
         }
     }
 
@@ -136,23 +151,49 @@ impl Original {
         Path::parse(self.root.child(name).path()).unwrap()
     }
 
-    pub(crate) fn open(&self, store: &Store) -> Box<dyn Table> {
-        if self.is_delta {
-            Box::new(DeltaTable::new(store.clone(), self.root.clone()))
-        } else {
-            Box::new(catalog::path_table(store, self.root.clone()))
+    /// The table as the tool opens it.
+    pub(crate) async fn open(&self, store: &Store) -> Result<Box<dyn Table>> {
+        match &self.catalog {
+            Some(row) => row.open(store).await,
+            None if self.is_delta => Ok(Box::new(DeltaTable::new(store.clone(), self.root.clone()))),
+            None => Ok(Box::new(catalog::path_table(store, self.root.clone()))),
+        }
+    }
+
+    /// How many versions the copy in `objects` has.
+    pub(crate) async fn versions(&self, objects: &Objects) -> usize {
+        match &self.catalog {
+            Some(row) => snapshots(&objects[&format!("metadata/{}", row.current().await)]),
+            None => objects.keys().filter(|name| !name.starts_with("_otf/") && name.ends_with(".json")).count(),
+        }
+    }
+
+    /// How many versions it has before anything happens to it.
+    pub(crate) fn versions_at_first(&self) -> usize {
+        let is_version = |name: &&String| name.ends_with(".json");
+        match &self.catalog {
+            Some(_) => snapshots(&self.objects["metadata/v3.metadata.json"]),
+            None => self.objects.keys().filter(is_version).count(),
+        }
+    }
+
+    /// The keys of `objects` that a version of the table names, and of its metadata.
+    pub(crate) async fn named(&self, objects: &Objects) -> BTreeSet<String> {
+        match &self.catalog {
+            Some(row) => references::named_from(objects, &format!("metadata/{}", row.current().await), self.root.path()),
+            None => references::named(objects, self.root.path()),
         }
     }
 
     /// The live rows of the copy in `objects`.
     pub(crate) async fn read(&self, objects: &Arc<dyn ObjectStore>) -> Vec<String> {
         let store = over(objects);
-        rows(&*self.open(&store), &store).await.unwrap()
+        rows(&*self.open(&store).await.unwrap(), &store).await.unwrap()
     }
 
     /// The keys of its live files in `objects`, sorted.
     pub(crate) async fn live_files(&self, objects: &Arc<dyn ObjectStore>) -> Vec<String> {
-        let version = self.open(&over(objects)).load().await.unwrap();
+        let version = self.open(&over(objects)).await.unwrap().load().await.unwrap();
         let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
         let mut names: Vec<String> = files.iter().map(|file| file.location.relative_to(&self.root).unwrap().to_string()).collect();
         names.sort();
@@ -184,8 +225,13 @@ impl Original {
         let engine = wrap(Box::new(ParquetRewriter::new(store.clone(), settings).unwrap()));
         let (clock, progress, processes) = (TestClock::default(), Remarks::default(), Alone(process));
         let parts = Parts { store: &store, engine: &*engine, clock: &clock, progress: &progress, processes: &processes };
-        run::execute(&*self.open(&store), &OperationId(operation.into()), options, parts).await
+        run::execute(&*self.open(&store).await?, &OperationId(operation.into()), options, parts).await
     }
+}
+
+fn snapshots(metadata: &Buffer) -> usize {
+    let metadata: Json = serde_json::from_slice(metadata).unwrap();
+    metadata["snapshots"].as_array().unwrap().len()
 }
 
 /// The store that finds everything in `objects`.

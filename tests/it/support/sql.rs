@@ -1,0 +1,59 @@
+//! A table's row in a real SQL catalog: an SQLite database on disk.
+
+use otf::catalog::{SqlCatalog, TableName};
+use otf::error::Result;
+use otf::formats::Table;
+use otf::location::Location;
+use otf::store::Store;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use tempfile::TempDir;
+
+/// The row of one table.
+pub(crate) struct CatalogRow {
+    pub(crate) pool: SqlitePool,
+    catalog: SqlCatalog,
+    first: String,
+    _folder: TempDir,
+}
+
+impl CatalogRow {
+    /// A database with one table, `db.t`, whose metadata file is `first`.
+    pub(crate) async fn new(first: &Location) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("catalog.db")).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
+        let create = "CREATE TABLE iceberg_tables (catalog_name VARCHAR(255), table_namespace VARCHAR(255), table_name VARCHAR(255), \
+                      metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5), \
+                      PRIMARY KEY (catalog_name, table_namespace, table_name))";
+        sqlx::query(create).execute(&pool).await.unwrap();
+        sqlx::query("INSERT INTO iceberg_tables VALUES ('c', 'db', 't', '', NULL, 'TABLE')").execute(&pool).await.unwrap();
+        let catalog = SqlCatalog::with_pool(pool.clone(), "c").await.unwrap();
+        let row = Self { pool, catalog, first: first.to_string(), _folder: folder };
+        row.reset().await;
+        row
+    }
+
+    /// The row as it was first.
+    pub(crate) async fn reset(&self) {
+        self.set(&self.first).await;
+    }
+
+    /// The row as another writer leaves it.
+    pub(crate) async fn set(&self, metadata: &str) {
+        let sql = "UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = NULL";
+        sqlx::query(sql).bind(metadata).execute(&self.pool).await.unwrap();
+    }
+
+    /// The name of the current metadata file.
+    pub(crate) async fn current(&self) -> String {
+        let row = sqlx::query("SELECT metadata_location FROM iceberg_tables").fetch_one(&self.pool).await.unwrap();
+        Location::parse(&row.get::<String, _>(0)).unwrap().name().to_string()
+    }
+
+    /// The table, as the tool opens it.
+    pub(crate) async fn open(&self, store: &Store) -> Result<Box<dyn Table>> {
+        let name = TableName { namespace: "db".into(), name: "t".into() };
+        Ok(Box::new(otf::catalog::sql_table(store, &self.catalog, &name).await?))
+    }
+}
