@@ -9,6 +9,7 @@ mod crash_sql;
 mod documents;
 mod golden;
 mod iceberg_golden;
+mod interleavings;
 mod land;
 mod peers;
 mod races;

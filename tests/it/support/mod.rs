@@ -3,6 +3,7 @@
 pub(crate) mod delta_table;
 pub(crate) mod golden;
 pub(crate) mod references;
+pub(crate) mod rivals;
 pub(crate) mod sql;
 pub(crate) mod workbench;
 
