@@ -68,9 +68,19 @@ async fn interrupted(original: &Original, options: &Options, deed: Deed, moment:
     let (finished, wanted) = futures::future::join(ours, theirs).await;
     let finished = finished.unwrap_or_else(|error| panic!("{case}: {error:?}"));
     assert_eq!(changed(original, &wanted), expected_change(original, deed, moment), "{case}: the deed itself");
-    assert_eq!(original.read(&table).await, wanted, "{case}: {finished:?}");
+    let found = original.read(&table).await;
+    if deed == Deed::Rules {
+        // Rows of an older format version have no ids until the first commit of the newer one gives them some.
+        assert_eq!(found.iter().map(without_id).collect::<Vec<_>>(), wanted.iter().map(without_id).collect::<Vec<_>>(), "{case}");
+    } else {
+        assert_eq!(found, wanted, "{case}: {finished:?}");
+    }
     outcome_fits(&finished, deed, moment, &case);
     nothing_is_left_over(original, &table, &case).await;
+}
+
+fn without_id(row: &String) -> &str {
+    row.rsplit_once(" | ").unwrap().0
 }
 
 /// Rows gone and rows that came.
