@@ -1,8 +1,11 @@
 //! A table's row in a real SQL catalog: an SQLite database on disk.
 
+use std::sync::Arc;
+
 use otf::catalog::{SqlCatalog, TableName};
 use otf::error::Result;
 use otf::formats::Table;
+use otf::formats::iceberg::Pointer;
 use otf::location::Location;
 use otf::store::Store;
 use sqlx::Row as _;
@@ -11,7 +14,7 @@ use tempfile::TempDir;
 
 /// The row of one table.
 pub(crate) struct CatalogRow {
-    pub(crate) pool: SqlitePool,
+    pool: SqlitePool,
     catalog: SqlCatalog,
     first: String,
     _folder: TempDir,
@@ -45,6 +48,22 @@ impl CatalogRow {
         sqlx::query(sql).bind(metadata).execute(&self.pool).await.unwrap();
     }
 
+    /// From now on transactions that change the row fail at their very end, when they are committed: a constraint is checked only then.
+    pub(crate) async fn fail_commits(&self) {
+        for sql in [
+            "CREATE TABLE parents (x INTEGER PRIMARY KEY)",
+            "CREATE TABLE wards (x INTEGER REFERENCES parents (x) DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER doomed AFTER UPDATE ON iceberg_tables BEGIN INSERT INTO wards VALUES (1); END",
+        ] {
+            sqlx::query(sql).execute(&self.pool).await.unwrap();
+        }
+    }
+
+    /// They succeed again.
+    pub(crate) async fn let_commits_through(&self) {
+        sqlx::query("DROP TRIGGER doomed").execute(&self.pool).await.unwrap();
+    }
+
     /// The name of the current metadata file.
     pub(crate) async fn current(&self) -> String {
         let row = sqlx::query("SELECT metadata_location FROM iceberg_tables").fetch_one(&self.pool).await.unwrap();
@@ -53,7 +72,15 @@ impl CatalogRow {
 
     /// The table, as the tool opens it.
     pub(crate) async fn open(&self, store: &Store) -> Result<Box<dyn Table>> {
-        let name = TableName { namespace: "db".into(), name: "t".into() };
-        Ok(Box::new(otf::catalog::sql_table(store, &self.catalog, &name).await?))
+        Ok(Box::new(otf::catalog::sql_table(store, &self.catalog, &Self::name()).await?))
+    }
+
+    /// What knows its current metadata file.
+    pub(crate) async fn pointer(&self, store: &Store) -> Arc<dyn Pointer> {
+        Arc::new(self.catalog.table(store, &Self::name()).await.unwrap().1)
+    }
+
+    fn name() -> TableName {
+        TableName { namespace: "db".into(), name: "t".into() }
     }
 }

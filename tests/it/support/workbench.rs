@@ -23,6 +23,7 @@ use otf::model::{DataFile, OperationId, RowDeletes};
 use otf::ops::Parts;
 use otf::ops::compact::{Finished, Options, run};
 use otf::store::Store;
+use otf::store::local::LocalDisk;
 use otf::units::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value as Json;
@@ -93,6 +94,21 @@ impl Original {
         original.objects.insert("metadata/version-hint.text".into(), Buffer::from_static(b"2"));
         original.rows = original.read(&original.lay_out().await).await;
         original.assert_holds((0..60).map(|id| (id, format!("v{id}"))));
+        original
+    }
+
+    /// A Delta table of `fixtures/`.
+    pub(crate) async fn delta_fixture(fixture: &str) -> Self {
+        let folder = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture);
+        let disk: Arc<dyn ObjectStore> = Arc::new(LocalDisk);
+        let objects = objects(&disk, &Location::parse(folder.to_str().unwrap()).unwrap()).await;
+        Self { root: Location::parse("/t").unwrap(), objects, rows: Vec::new(), is_delta: true, catalog: None }
+    }
+
+    /// An Iceberg table of `fixtures/` as it was made, before its first row.
+    pub(crate) async fn iceberg_without_a_snapshot(fixture: &str) -> Self {
+        let mut original = Self::fixture(fixture);
+        original.objects.retain(|name, _| name == "metadata/v1.metadata.json");
         original
     }
 
@@ -226,11 +242,24 @@ impl Original {
         wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
     ) -> Result<Finished> {
         let store = over(objects);
+        self.compact_table(&*self.open(&store).await?, &store, process, operation, options, wrap).await
+    }
+
+    /// Compacts `table`, which lies in `store`.
+    pub(crate) async fn compact_table(
+        &self,
+        table: &dyn Table,
+        store: &Store,
+        process: u32,
+        operation: &str,
+        options: &Options,
+        wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
+    ) -> Result<Finished> {
         let settings = Settings { memory: Bytes::mib(256), threads: 1, runtime: Handle::current() };
         let engine = wrap(Box::new(ParquetRewriter::new(store.clone(), settings).unwrap()));
         let (clock, progress, processes) = (TestClock::default(), Remarks::default(), Alone(process));
-        let parts = Parts { store: &store, engine: &*engine, clock: &clock, progress: &progress, processes: &processes };
-        run::execute(&*self.open(&store).await?, &OperationId(operation.into()), options, parts).await
+        let parts = Parts { store, engine: &*engine, clock: &clock, progress: &progress, processes: &processes };
+        run::execute(table, &OperationId(operation.into()), options, parts).await
     }
 }
 
