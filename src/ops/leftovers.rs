@@ -134,23 +134,12 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
         if !is_dead(parts, &note, &meta) {
             continue;
         }
-<<<<<<< HEAD
         match clean_after(parts, root, &note, version).await {
             Ok(count) => deleted += count,
             Err(error) if error.kind() == Kind::Unavailable => return Err(error),
             Err(error) => {
                 parts.progress.remark(&format!("what an earlier run left behind stays: {error}"));
                 continue;
-=======
-        if version.find(&note.operation(), note.part, None).await?.is_none() {
-            match delete_files(parts, root, &note, version).await {
-                Ok(count) => deleted += count,
-                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
-                Err(error) => {
-                    parts.progress.remark(&format!("what an earlier run left behind stays: {error}"));
-                    continue;
-                }
->>>>>>> main
             }
         }
         parts.store.delete(&meta.location).await?;
@@ -160,7 +149,7 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
 
 /// Deletes what the dead run of `note` left behind. After a commit that landed, that is at most half of what it wrote for its successors.
 async fn clean_after(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
-    let landed = version.find(&OperationId(note.operation.clone()), note.part, None).await?.is_some();
+    let landed = version.find(&note.operation(), note.part, None).await?.is_some();
     let files = if landed { 0 } else { delete_files(parts, root, note, version).await? };
     Ok(files + delete_halves(parts, note, version).await?)
 }
