@@ -96,7 +96,7 @@ def delta_strays(root: Path) -> set[str]:
     present = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
     data = {name for name in present if not name.startswith("_delta_log/") and not name.endswith((".bin", ".crc"))}
     log = {name for name in present if name.startswith("_delta_log/")
-           and not re.fullmatch(r"_delta_log/(\.?\d{20}\..*|_last_checkpoint|\._last_checkpoint\.crc|_sidecars/.*)", name)}
+           and not re.fullmatch(r"_delta_log/(\.?\d{20}\..*(?<!\.unfinished)|_last_checkpoint|\._last_checkpoint\.crc|_sidecars/.*)", name)}
     return (data - named) | log
 
 
