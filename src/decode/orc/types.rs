@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn unions_can_lie_beside_what_is_read_and_impossible_types_are_damage() {
         let types = [ty(STRUCT, &[1, 2], &["u", "n"], &[]), ty(13, &[], &[], &[]), ty(4, &[], &[], &[])];
-        let columns = super::columns(&types).unwrap();
+        let columns = columns(&types).unwrap();
         assert_eq!((columns[0].settle.possible(), columns[1].settle.possible()), (false, true));
         assert!(super::columns(&[ty(STRUCT, &[1], &[], &[]), ty(4, &[], &[], &[])]).is_err());
         assert!(super::columns(&[ty(STRUCT, &[1], &["l"], &[]), ty(10, &[], &[], &[])]).is_err());
