@@ -41,7 +41,7 @@ pub(super) struct RowReader<'a> {
 pub(super) struct Start {
     /// Its footer, if it is Parquet.
     pub(super) opened: Option<Opened>,
-    /// The bytes of [`wanted`], or the whole file where the footer is known.
+    /// Its bytes from [`footer::start`] on, or the whole file where the footer is known.
     pub(super) fetched: Option<Result<Buffer>>,
 }
 

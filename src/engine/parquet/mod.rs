@@ -7,7 +7,7 @@
 pub(super) mod adapt;
 pub(super) mod admission;
 mod ahead;
-mod convert;
+pub(super) mod convert;
 mod copy;
 mod encode;
 mod failure;

@@ -2,6 +2,7 @@
 
 mod copy;
 mod encode;
+mod fixtures;
 mod foreign;
 mod golden;
 mod inputs;
