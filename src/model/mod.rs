@@ -8,6 +8,7 @@ pub mod change;
 mod evidence;
 pub mod file;
 pub mod literal;
+pub mod operation;
 pub mod output;
 pub mod predicate;
 pub mod schema;
@@ -16,8 +17,9 @@ pub mod stats;
 pub mod transform;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent, OperationId};
+pub use change::{Change, GroupChange, Intent};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use operation::{OperationId, digest};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};

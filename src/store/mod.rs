@@ -233,13 +233,23 @@ impl Store {
         self.entries(prefix, |name| !local::is_unfinished(name)).await
     }
 
-    /// Objects directly in `folder` whose names contain `part`, unfinished ones included: what a dead run left there.
+    /// Objects directly in `folder` whose names contain one of `marks`, unfinished ones included: what a dead run left there.
     ///
     /// # Errors
     ///
     /// As [`Self::children`].
-    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
-        self.entries(folder, |name| name.contains(part)).await
+    pub async fn leftovers(&self, folder: &Location, marks: &[String]) -> Result<Vec<Location>> {
+        self.entries(folder, |name| marks.iter().any(|mark| name.contains(mark.as_str()))).await
+    }
+
+    /// Files directly in `folder` that the process with this number of this machine was writing as objects. Local storage only, as
+    /// [`Self::unfinished`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn unfinished_of(&self, folder: &Location, process: u32) -> Result<Vec<Location>> {
+        self.entries(folder, |name| local::is_unfinished_of(name, process)).await
     }
 
     /// As [`Self::leftovers`], at any depth below `folder`.
@@ -247,9 +257,10 @@ impl Store {
     /// # Errors
     ///
     /// As [`Self::children`].
-    pub async fn leftovers_below(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
+    pub async fn leftovers_below(&self, folder: &Location, marks: &[String]) -> Result<Vec<Location>> {
         let all = self.list_resolved(folder, None).map_ok(|meta| meta.location);
-        all.try_filter(|place| std::future::ready(place.name().contains(part))).try_collect().await
+        let wanted = |place: &Location| marks.iter().any(|mark| place.name().contains(mark.as_str()));
+        all.try_filter(|place| std::future::ready(wanted(place))).try_collect().await
     }
 
     async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {

@@ -1,14 +1,19 @@
 //! Partition evolution: a table that Spark wrote under three specs, one after the other, and deleted rows from (`fixtures/iceberg_v2_specs`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use otf::formats::OutputWishes;
 use otf::model::{DataFile, SpecChoice};
 use otf::ops::compact::Options;
+use otf::ops::compact::plan::Leave;
 use otf::ops::document::Outcome;
+use otf::store::faulty::{Fault, Faults};
+use serde_json::Value as Json;
 
-use crate::support::workbench::{Original, over, runtime};
+use crate::support::references;
+use crate::support::workbench::{Original, objects, over, runtime};
 
 fn everything(spec: SpecChoice) -> Options {
     Options { rewrite_all: true, output: OutputWishes { spec, ..OutputWishes::default() }, ..Options::default() }
@@ -72,5 +77,60 @@ fn files_keep_their_specs_or_take_another_where_that_is_asked_for() {
         }
         let unknown = original.compact(&original.lay_out().await, 1, "first-operation", &everything(SpecChoice::Id(9))).await.unwrap_err();
         assert_eq!((unknown.kind(), unknown.next_step()), (otf::error::Kind::Usage, "it has: 0, 1, 2"));
+    });
+}
+
+#[test]
+fn files_of_a_spec_with_an_unknown_transform_are_left_alone_and_the_others_are_rewritten() {
+    runtime().block_on(async {
+        let mut original = Original::iceberg("iceberg_v2_specs").await;
+        let name = "metadata/v7.metadata.json";
+        let mut document: Json = serde_json::from_slice(&original.objects[name]).unwrap();
+        // As a newer writer might have partitioned it: the values in the manifests stay what they are.
+        document["partition-specs"][1]["fields"][0]["transform"] = "zorder[4]".into();
+        original.objects.insert(name.into(), document.to_string().into());
+        let objects = original.lay_out().await;
+        let done = original.compact(&objects, 1, "first-operation", &everything(SpecChoice::Current)).await.unwrap();
+        assert_eq!(done.outcome, Outcome::Landed);
+        let left: Vec<(Leave, u64)> = done.plan.left.iter().map(|left| (left.why, left.files)).collect();
+        assert_eq!(left, [(Leave::UnknownSpec, 4)]);
+        let untouched =
+            |rows: &[String]| parted(rows).into_iter().filter(|(row, _)| (20..40).contains(&id_of(row))).collect::<BTreeMap<_, _>>();
+        let after = original.read(&objects).await;
+        assert_eq!(untouched(&after), untouched(&original.rows));
+        assert_eq!(parted(&after).into_keys().collect::<Vec<_>>(), parted(&original.rows).into_keys().collect::<Vec<_>>());
+        let version = original.open(&over(&objects)).load().await.unwrap();
+        let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
+        assert_eq!(files.iter().filter(|file| file.partition.spec_id == 1).count(), 4);
+        assert!(files.iter().all(|file| file.partition.spec_id > 0));
+    });
+}
+
+#[test]
+fn a_move_survives_a_kill_at_any_call_and_the_next_run_leaves_nothing_behind() {
+    runtime().block_on(async {
+        let original = Original::iceberg("iceberg_v2_specs").await;
+        // The files of the two older specs, which are one group.
+        let options = Options { min_input_files: Some(3), ..Options::default() };
+        let rows: Vec<String> = parted(&original.rows).into_keys().collect();
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            for call in 1.. {
+                let table = original.lay_out().await;
+                let faults = Faults::at(call, fault);
+                let struck = original.compact(&faults.over(Arc::clone(&table)), 1, "struck-operation", &options).await;
+                if !faults.is_dead() {
+                    assert_eq!(struck.unwrap().outcome, Outcome::Landed);
+                    assert!(call > 20, "{call} calls cannot be all");
+                    break;
+                }
+                assert_eq!(parted(&original.read(&table).await).into_keys().collect::<Vec<_>>(), rows, "{fault:?} at {call}");
+                original.compact(&table, 2, "second-operation", &options).await.unwrap();
+                assert_eq!(parted(&original.read(&table).await).into_keys().collect::<Vec<_>>(), rows, "{fault:?} at {call}, next run");
+                let now = objects(&table, &original.root).await;
+                let named = references::named(&now, original.root.path());
+                let strays: Vec<&String> = now.keys().filter(|key| !named.contains(*key)).collect();
+                assert!(strays.is_empty(), "{fault:?} at {call}: {strays:?}");
+            }
+        }
     });
 }

@@ -5,12 +5,17 @@
 mod architecture;
 mod cli;
 mod crash;
+mod crash_sql;
 mod documents;
 mod evolution;
 mod golden;
 mod iceberg_golden;
+mod incidents;
+mod interleavings;
 mod land;
+mod leftovers;
 mod moved;
+mod outcomes;
 mod peers;
 mod query;
 mod races;

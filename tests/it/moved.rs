@@ -81,7 +81,9 @@ fn a_branch_is_compacted_alone_and_a_tag_is_read_only() {
     std::fs::write(table.join("metadata/v3.metadata.json"), document.to_string()).unwrap();
     let mapping = format!("{HOME}=./copy");
     let run = |words: &[&str]| otf(folder, &[words, &["--map-location", &mapping]].concat());
-    let (_, seen) = run(&["inspect", "copy#dev"]);
+    let (_, seen) = run(&["inspect", "copy#dev", "--refs"]);
+    let listed = |name: &str, kind: &str, version: &Value| json!({"name": name, "type": kind, "version": version.to_string()});
+    assert_eq!(seen["refs"], json!([listed("dev", "branch", &first), listed("main", "branch", &second), listed("v1", "tag", &first)]));
     assert_eq!((&seen["reference"], &seen["totals"]["rows"], &seen["version"]), (&json!("dev"), &json!(60), &json!(first.to_string())));
     let (status, done) = run(&["compact", "copy#dev", "--rewrite-all", "--yes"]);
     assert_eq!((status, &done["outcome"], &done["after"]["rows"]), (0, &json!("landed"), &json!(60)), "{done}");

@@ -43,6 +43,10 @@ pub(in crate::engine) struct Budget {
     pub(in crate::engine) unit: u64,
     /// What such stripes and blocks may take in fact, as files bound them.
     units: u64,
+    /// Files that may be open for writing at the same time.
+    pub(super) files: u64,
+    /// What each of them may take besides its row group: parts being filled and on their way to storage.
+    per_file: u64,
 }
 
 impl Budget {
@@ -57,7 +61,16 @@ impl Budget {
             row_group: row_group.0.min(memory.0 / 2).max(4 << 20),
             unit: (memory.0 / 4).max(8 << 20),
             units: 0,
+            files: 1,
+            per_file: 24 << 20,
         }
+    }
+
+    /// The same for a rewrite that writes the files of many partitions side by side: they share a third of `memory`. Parts are small where
+    /// storage is `local`.
+    pub(super) fn of_many_files(self, memory: Bytes, local: bool) -> Self {
+        let per_file: u64 = if local { 4 << 20 } else { 24 << 20 };
+        Self { files: (memory.0 / 3 / per_file).clamp(2, 256), per_file, ..self }
     }
 
     /// The same for reading `files`. A stripe or block has to be held as a whole, and once more while it is unpacked.
@@ -74,7 +87,7 @@ impl Budget {
                 .saturating_add(self.batch * (Self::BATCHES + 1))
                 .saturating_add(row_group)
                 .saturating_add(self.units)
-                .saturating_add(24 << 20),
+                .saturating_add(self.files.saturating_mul(self.per_file)),
         )
     }
 }
@@ -101,5 +114,8 @@ mod tests {
         assert_eq!(budget.row_group, 128 << 20);
         assert!(budget.need() <= Bytes::mib(256), "{}", budget.need());
         assert_eq!(Budget::new(Bytes::mib(64), Bytes::mib(128)).row_group, 32 << 20);
+        let many = |local| Budget::new(Bytes::mib(512), Bytes::mib(128)).of_many_files(Bytes::mib(512), local);
+        assert_eq!((many(true).files, many(false).files), (42, 7));
+        assert!(many(true).need() <= Bytes::mib(512), "{}", many(true).need());
     }
 }

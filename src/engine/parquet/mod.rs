@@ -94,7 +94,11 @@ impl ParquetRewriter {
 #[async_trait]
 impl Rewriter for ParquetRewriter {
     async fn rewrite(&self, task: RewriteTask) -> Result<Rewritten> {
-        let budget = Budget::new(self.settings.memory, task.output.row_group_size).with_inputs(task.inputs.iter().map(|(file, _)| file));
+        let inputs = task.inputs.iter().map(|(file, _)| file);
+        let mut budget = Budget::new(self.settings.memory, task.output.row_group_size).with_inputs(inputs);
+        if task.output.routing.is_some() {
+            budget = budget.of_many_files(self.settings.memory, task.output.directory.scheme() == "file");
+        }
         let _permit = self.admission.admit(budget.need()).await?;
         let runtime = self.settings.runtime.clone();
         let outputs = Outputs::new(self.store.clone(), runtime, task.output.directory.clone(), task.name_stem.clone());

@@ -19,8 +19,6 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{OutputSpec, Partition, Routing, Value};
 
-/// A file being written takes about so much memory, whatever waits in it.
-const PER_FILE: u64 = 2 << 20;
 /// Rows of one rewrite may fall into so many partitions: each is remembered.
 const MOST_PARTITIONS: usize = 100_000;
 
@@ -137,7 +135,7 @@ impl<'a> Router<'a> {
 
     /// How many partitions are written at the same time.
     fn most(&self) -> usize {
-        usize::try_from(self.budget.row_group / PER_FILE).unwrap_or(usize::MAX).clamp(2, 256)
+        usize::try_from(self.budget.files).unwrap_or(usize::MAX)
     }
 
     /// The rows of each partition.

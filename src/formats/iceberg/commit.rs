@@ -22,7 +22,7 @@ use super::{dangling, features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{Change, DataFile, OperationId, Version};
+use crate::model::{Change, DataFile, OperationId, Version, digest};
 use crate::store::Put;
 use crate::units::Timestamp;
 
@@ -56,26 +56,38 @@ pub(crate) async fn offer(version: &IcebergVersion, change: &Change, now: Timest
     }
 }
 
-/// The version that part `part` of `operation` made, among the current snapshot and its ancestors after `since`.
+/// The version that part `part` of `operation` made, among all snapshots that are listed: one that was rolled back or lies on a branch was
+/// made all the same. That there is none is certain only where the ancestors of the current snapshot lead back to `since`.
 ///
 /// # Errors
 ///
-/// `Corrupt` if the current snapshot is not listed.
+/// `Unavailable` if they do not: what was made after `since` may have been expired or rolled back. `Corrupt` if the current snapshot is not listed.
 pub(crate) fn find(metadata: &Metadata, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let part = part.to_string();
+    let is_ours = |snapshot: &SnapshotView<'_>| {
+        snapshot.summary(summary::OPERATION_ID) == Some(&operation.0) && snapshot.summary(summary::OPERATION_PART) == Some(&part)
+    };
+    if let Some(ours) = metadata.snapshots().find(is_ours) {
+        return Ok(ours.version());
+    }
+    match since {
+        Some(since) if !leads_back_to(metadata, since)? => {
+            Err(Error::unavailable("the table's history no longer leads back to the version the run began on").about("since", since))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn leads_back_to(metadata: &Metadata, version: Version) -> Result<bool> {
     let mut seen = HashSet::new();
     let mut next = metadata.current()?;
     while let Some(snapshot) = next {
-        if snapshot.version() == since || !seen.insert(snapshot.id()) {
-            break;
+        if snapshot.version() == Some(version) {
+            return Ok(true);
         }
-        let ours = snapshot.summary(summary::OPERATION_ID) == Some(&operation.0);
-        if ours && snapshot.summary(summary::OPERATION_PART) == Some(&part) {
-            return Ok(snapshot.version());
-        }
-        next = snapshot.parent().and_then(|parent| metadata.snapshot(parent));
+        next = if seen.insert(snapshot.id()) { snapshot.parent().and_then(|parent| metadata.snapshot(parent)) } else { None };
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// One attempt at a replacement.
@@ -157,7 +169,7 @@ impl<'a> Replace<'a> {
             sequence,
             first_row_id: rows.map(|(first, _)| first),
         };
-        let sync = super::names::digest(&[&self.commit.snapshot.to_string()]);
+        let sync = digest(&[&self.commit.snapshot.to_string()]);
         let bytes = manifest_list::write(&after, header, &self.commit.codec, sync)?;
         let summary = summary::summary(&self.tally, self.parent, &after, &self.change.operation, self.change.part);
         let snapshot = NewSnapshot {
@@ -176,13 +188,15 @@ impl<'a> Replace<'a> {
             gzip,
             table_uuid: self.metadata.uuid().to_string(),
             folder: self.metadata.metadata_folder()?,
-            operation: self.change.operation.0.clone(),
+            operation: self.change.operation.clone(),
+            part: self.change.part,
         };
         Ok(new)
     }
 
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; that of this commit
+    /// where rows move to another spec.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
@@ -227,6 +241,12 @@ impl<'a> Replace<'a> {
             return Err(conflict().about("files_gone", wanted.len() - found.len()));
         }
         self.tally.changed_partitions = partitions.len() as u64;
+        // Rows that move come among equality deletes that were never theirs: every one that is there already must be older than they.
+        for (group, sequence) in self.change.groups.iter().zip(&mut sequences) {
+            if reshape::moves(group) {
+                *sequence = self.commit.sequence;
+            }
+        }
         Ok((out, sequences))
     }
 

@@ -77,17 +77,24 @@ impl Partitions for OfSpec {
     }
 }
 
+/// Whether rows of `group` move to another spec.
+pub(crate) fn moves(group: &GroupChange) -> bool {
+    let specs = |file: &DataFile| group.adds.iter().any(|new| new.partition.spec_id != file.partition.spec_id);
+    group.removes.iter().any(specs)
+}
+
 /// Whether `group`, planned when its file was as `planned`, may still replace the file as it is `now`. What keeps its spec is hit by the equality
-/// deletes that came since; what moves to another spec is not, because those are bound to partitions of theirs.
+/// deletes that came since. What moves is not, because those are bound to partitions of their spec: then nothing may have come.
 pub(crate) fn still_replaces(group: &GroupChange, planned: &DataFile, now: &DataFile) -> bool {
-    let keeps_spec = group.adds.iter().all(|file| file.partition.spec_id == planned.partition.spec_id);
-    same_file(planned, now) && (keeps_spec || planned.id() == now.id())
+    same_file(planned, now) && (!moves(group) || planned.id() == now.id())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::model::{DeleteKind, DeleteRef, FileFormat, FileStats, NewFile};
+    use crate::units::Bytes;
 
     fn table(default_spec: i32) -> Arc<Metadata> {
         let doc = serde_json::json!({"format-version": 2, "location": "/t", "current-schema-id": 0, "default-spec-id": default_spec,
@@ -130,6 +137,37 @@ mod tests {
         }
         let error = destination(&table(1), 0, SpecChoice::Id(7)).unwrap_err();
         assert_eq!((error.kind(), error.next_step()), (Kind::Usage, "it has: 0, 1, 2, 3, 4, 5"));
+    }
+
+    #[test]
+    fn an_equality_delete_that_came_meanwhile_stops_what_moves_to_another_spec_alone() {
+        let file = |deletes: &[(DeleteKind, &str)]| DataFile {
+            location: Location::parse("/t/f").unwrap(),
+            path: "/t/f".into(),
+            format: FileFormat::Parquet,
+            size: Bytes(1),
+            rows: Some(1),
+            partition: Arc::default(),
+            deletes: deletes.iter().map(|(kind, key)| DeleteRef { kind: *kind, key: (*key).into(), rows: None }).collect(),
+            lineage: None,
+            stats: None,
+        };
+        let group = |spec_id| {
+            let partition = Arc::new(Partition { spec_id, ..Partition::default() });
+            let new = NewFile {
+                location: Location::parse("/t/new").unwrap(),
+                size: Bytes(1),
+                rows: 1,
+                partition,
+                stats: FileStats::default(),
+                split_offsets: Vec::new(),
+            };
+            GroupChange { removes: vec![file(&[])], live_rows: 1, adds: vec![new] }
+        };
+        let (plain, later) = (file(&[]), file(&[(DeleteKind::Equality, "e")]));
+        assert!(still_replaces(&group(0), &plain, &later) && still_replaces(&group(1), &plain, &plain));
+        assert!(!still_replaces(&group(1), &plain, &later));
+        assert!(!still_replaces(&group(0), &plain, &file(&[(DeleteKind::Positions, "p")])));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use futures::stream::BoxStream;
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
+use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
 use super::{features, output, reshape, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
-use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Table, TableVersion};
+use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
 use crate::store::Store;
@@ -130,6 +131,14 @@ impl TableVersion for IcebergVersion {
 
     fn reference(&self) -> Option<&str> {
         self.scan.metadata.reference.as_deref()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let reference =
+            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
+        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     fn defaults(&self) -> Defaults {

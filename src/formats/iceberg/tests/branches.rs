@@ -4,11 +4,13 @@ use serde_json::json;
 
 use super::commits::{current_document, landed, replacing};
 use super::{Fixture, files};
+use crate::commit::Answer;
 use crate::error::Kind;
 use crate::formats::iceberg::IcebergTable;
 use crate::formats::{Table, TableVersion};
 use crate::model::OperationId;
 use crate::store::Store;
+use crate::units::Timestamp;
 
 /// The table of the fixture with a branch and a tag at its only snapshot.
 async fn with_refs() -> (IcebergTable, Store) {
@@ -65,4 +67,26 @@ async fn statistics_stay_with_their_snapshot_and_the_new_one_claims_none() {
     for list in ["statistics", "partition-statistics"] {
         assert_eq!(after[list], before[list], "{list}");
     }
+}
+
+#[tokio::test]
+async fn a_commit_to_main_costs_a_branch_another_attempt_and_nothing_else() {
+    let (main, store) = with_refs().await;
+    let dev = main.clone().on("dev");
+    let stale = dev.load().await.unwrap();
+    let change = replacing(&*stale, &["a", "b"]).await;
+    let version = main.load().await.unwrap();
+    let mut first = replacing(&*version, &["c"]).await;
+    first.operation = OperationId("other".into());
+    first.groups[0].adds[0].location = super::place("/t/data/newer");
+    let head = landed(&*version, &first).await;
+    assert!(matches!(stale.offer(&change, Timestamp(500)).await, Answer::Taken));
+    let fresh = dev.load().await.unwrap();
+    assert_eq!(fresh.still_holds(&change).await.unwrap(), [true]);
+    let id = landed(&*fresh, &change).await;
+    let refs = current_document(&main, &store).await["refs"].clone();
+    assert_eq!((&refs["main"]["snapshot-id"], &refs["dev"]["snapshot-id"]), (&json!(head.0), &json!(id.0)));
+    let (dev, main) = (dev.load().await.unwrap(), main.load().await.unwrap());
+    assert_eq!(names(&*dev).await, ["new", "c"]);
+    assert_eq!(names(&*main).await, ["newer", "a", "b"]);
 }
