@@ -106,7 +106,7 @@ async fn compact_through(original: &Original, table: &Arc<dyn ObjectStore>, does
     };
     let asked = Arc::new(Mutex::new(0));
     let odd = IcebergTable::new(store.clone(), original.root.clone(), Arc::new(Odd { inner, does, asked: Arc::clone(&asked) }));
-    let finished = original.compact_table(&odd, &store, 1, OPERATION, &options(), |engine| engine).await.unwrap();
+    let finished = Original::compact_table(&odd, &store, (1, OPERATION), &options(), |engine| engine).await.unwrap();
     let asked = *asked.lock().unwrap();
     (finished, asked)
 }

@@ -9,7 +9,7 @@ use super::survey::{Scope, Survey, survey, totals};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
 use crate::engine::{RewriteTask, Rewritten};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};

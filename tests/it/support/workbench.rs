@@ -247,16 +247,15 @@ impl Original {
         wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
     ) -> Result<Finished> {
         let store = over(objects);
-        self.compact_table(&*self.open(&store).await?, &store, process, operation, options, wrap).await
+        let table = self.open(&store).await?;
+        Self::compact_table(&*table, &store, (process, operation), options, wrap).await
     }
 
-    /// Compacts `table`, which lies in `store`.
+    /// Compacts `table`, which lies in `store`, in this process as this operation.
     pub(crate) async fn compact_table(
-        &self,
         table: &dyn Table,
         store: &Store,
-        process: u32,
-        operation: &str,
+        (process, operation): (u32, &str),
         options: &Options,
         wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
     ) -> Result<Finished> {

@@ -34,7 +34,9 @@ fn avro(bench: &Bench, name: &str, schema: &str, rows: Vec<Avro>, codec: AvroCod
     let path = bench.path(name);
     let schema = AvroSchema::parse_str(schema).unwrap();
     let mut writer = Writer::builder().schema(&schema).writer(std::fs::File::create(&path).unwrap()).codec(codec).block_size(block).build();
-    rows.into_iter().for_each(|row| drop(writer.append(row).unwrap()));
+    for row in rows {
+        writer.append(row).unwrap();
+    }
     writer.flush().unwrap();
     with_format(&path, FileFormat::Avro)
 }
