@@ -11,6 +11,8 @@ mod visible;
 
 use async_trait::async_trait;
 
+pub use self::sql::Sql;
+
 use crate::error::Result;
 use crate::model::{DataFile, NewFile, OutputSpec, RowDeletes};
 use crate::units::Bytes;

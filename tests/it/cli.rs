@@ -136,6 +136,7 @@ fn reference(folder: &Path) -> String {
         &["--help"][..],
         &["compact", "--help"],
         &["inspect", "--help"],
+        &["query", "--help"],
         &["demo", "--help"],
         &["config", "--help"],
         &["completions", "--help"],

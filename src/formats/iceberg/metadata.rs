@@ -54,7 +54,7 @@ pub(crate) struct Metadata {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotView<'a>(pub(crate) &'a Json);
 
-fn wrong(what: &'static str) -> Error {
+pub(super) fn wrong(what: &'static str) -> Error {
     Error::corrupt(format!("table metadata is damaged: {what}"))
 }
 
@@ -131,24 +131,6 @@ impl Metadata {
             None => Location::parse(path),
         };
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
-    }
-
-    /// The same table at the snapshot of `pin`.
-    ///
-    /// # Errors
-    ///
-    /// `Corrupt` for a damaged schema; `Unsupported` for one with types we do not know.
-    pub(super) fn pinned(&self, pin: Pin) -> Result<Self> {
-        let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
-        let mut pinned = Self { pin: Some(pin), ..self.clone() };
-        // Old documents do not say which schema a snapshot was made with.
-        let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
-        let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();
-        let schema = listed.find(|schema| schema_id(schema) == id);
-        pinned.schema_json = schema.ok_or_else(|| wrong("the schema of a snapshot is not listed").about("file", &self.file))?.clone();
-        pinned.schema = types::schema(&pinned.schema_json).map_err(|e| e.about("file", &self.file))?;
-        pinned.schema_id = id;
-        Ok(pinned)
     }
 
     /// The snapshot that is read: the pinned one, else the one that is current on the main branch, or on the branch or tag the table is seen from.
@@ -275,7 +257,7 @@ fn current_schema(doc: &Json) -> Result<(Json, i64)> {
     Ok((found.clone(), schema_id(found)))
 }
 
-fn schema_id(schema: &Json) -> i64 {
+pub(super) fn schema_id(schema: &Json) -> i64 {
     schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0)
 }
 

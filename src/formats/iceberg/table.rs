@@ -146,6 +146,9 @@ impl TableVersion for IcebergVersion {
     }
 
     fn rewritable(&self) -> Result<()> {
+        if self.scan.metadata.pin.is_some() {
+            return Err(Error::refused("an earlier state of the table can only be read"));
+        }
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
     }
 

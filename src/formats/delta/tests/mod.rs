@@ -4,6 +4,7 @@ mod checkpoints;
 mod commits;
 mod golden;
 mod reading;
+mod travel;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
