@@ -6,6 +6,7 @@ use super::options::{Settings, TableArgs};
 use super::progress::{Bar, Lines};
 use super::ui::Ui;
 use crate::engine::Rewriter;
+use crate::engine::sql::Sql;
 use crate::error::Result;
 use crate::ops::Progress;
 use crate::store::Store;
@@ -42,6 +43,11 @@ impl Session {
     /// `Unavailable` if the system gives no threads.
     pub fn engine(&self, store: &Store) -> Result<Box<dyn Rewriter>> {
         wiring::parts::engine(store, self.settings.memory, self.settings.threads)
+    }
+
+    /// The engine that runs queries within the budget of the settings. Must be called inside the runtime.
+    pub fn sql(&self, store: &Store) -> Box<dyn Sql> {
+        wiring::parts::sql(store, self.settings.memory, self.settings.threads, &self.settings.temp_dir)
     }
 
     /// The table that `args` name.

@@ -1,8 +1,13 @@
 //! Files in, files out: reading rows with their deletes applied, and writing them again.
 //!
-//! The engine knows Parquet, the model and the store; it knows no table format and never commits.
+//! The engine knows Parquet, ORC, Avro, the model and the store; it knows no table format and never commits.
 
+mod foreign;
 pub mod parquet;
+mod rows;
+pub mod scan;
+pub mod sql;
+mod visible;
 
 use async_trait::async_trait;
 

@@ -39,6 +39,15 @@ pub enum FieldMatching {
     PhysicalNames,
 }
 
+/// How the rows of a table's data files are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadSpec {
+    /// The columns, as users see them.
+    pub schema: Schema,
+    /// How columns of data files are recognised.
+    pub matching: FieldMatching,
+}
+
 /// One entry of a name mapping (Iceberg spec, "Column Projection").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedName {

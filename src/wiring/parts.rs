@@ -1,5 +1,8 @@
 //! The formats, catalogs and the engine of this build, by name.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 
 use super::open::Opened;
@@ -7,6 +10,8 @@ use crate::catalog::{self, SqlCatalog, TableName};
 use crate::config::Catalog;
 use crate::engine::Rewriter;
 use crate::engine::parquet::{ParquetRewriter, Settings};
+use crate::engine::scan::FileScanner;
+use crate::engine::sql::{self, DataFusionSql, Sql};
 use crate::error::Result;
 use crate::formats::delta::DeltaTable;
 use crate::formats::iceberg::IcebergTable;
@@ -22,6 +27,16 @@ use crate::units::Bytes;
 pub fn engine(store: &Store, memory: Bytes, threads: usize) -> Result<Box<dyn Rewriter>> {
     let settings = Settings { memory, threads, runtime: Handle::current() };
     Ok(Box::new(ParquetRewriter::new(store.clone(), settings)?))
+}
+
+/// The engine that runs queries in this process. Must be called inside the runtime.
+pub fn sql(store: &Store, memory: Bytes, threads: usize, temp_dir: &Path) -> Box<dyn Sql> {
+    let threads = threads.max(1);
+    // A quarter is for files that are being read, one a thread; an eighth is left for what nobody counts.
+    let readers = Bytes(memory.0 / 4 / threads as u64);
+    let scanner = Arc::new(FileScanner::new(store.clone(), readers, Handle::current()));
+    let settings = sql::Settings { memory: Bytes(memory.0 / 8 * 5), threads, temp_dir: temp_dir.to_path_buf() };
+    Box::new(DataFusionSql::new(settings, scanner))
 }
 
 /// The Delta table at `root`.

@@ -14,13 +14,13 @@ use crate::model::{Field, OutputSpec, Primitive, RowIdColumns, Type};
 
 /// What new files look like.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::engine) struct Target {
     /// The columns to store, row-id columns last.
-    pub(super) fields: Vec<Field>,
+    pub(in crate::engine) fields: Vec<Field>,
     /// How many of them, at the end, are row-id columns: two or none.
-    pub(super) row_id_columns: usize,
+    pub(in crate::engine) row_id_columns: usize,
     /// The same for Arrow.
-    pub(super) arrow: Arc<ArrowSchema>,
+    pub(in crate::engine) arrow: Arc<ArrowSchema>,
     /// The same for Parquet.
     pub(super) parquet: SchemaDescriptor,
 }
@@ -31,7 +31,7 @@ impl Target {
     /// # Errors
     ///
     /// `Unsupported` for a schema that Parquet cannot hold.
-    pub(super) fn new(output: &OutputSpec) -> Result<Self> {
+    pub(in crate::engine) fn new(output: &OutputSpec) -> Result<Self> {
         let mut fields = output.schema.fields.clone();
         let stored = fields.len();
         fields.extend(output.row_ids.iter().flat_map(row_id_fields));
@@ -82,7 +82,7 @@ fn arrow_type(ty: &Type, ids: bool) -> DataType {
 pub(super) const VARIANT: [&str; 2] = ["metadata", "value"];
 
 /// A type of single values for Arrow.
-pub(super) fn arrow_primitive(primitive: Primitive) -> DataType {
+pub(in crate::engine) fn arrow_primitive(primitive: Primitive) -> DataType {
     let utc = || Some("UTC".into());
     match primitive {
         Primitive::Boolean => DataType::Boolean,

@@ -92,7 +92,7 @@ fn is_encrypted(metadata: &Metadata) -> bool {
     keys.is_some_and(|keys| !keys.is_empty()) || metadata.properties.contains_key("encryption.key-id")
 }
 
-/// Whether files of the table may be replaced. What only manifests can tell (equality deletes, ORC and Avro files) is refused when files and
+/// Whether files of the table may be replaced. What only manifests can tell (equality deletes) is refused when files and
 /// deletes are read.
 ///
 /// # Errors

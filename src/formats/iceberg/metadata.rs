@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::spec::Spec;
+use super::travel::Pin;
 use super::types;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -19,7 +20,7 @@ use crate::units::Timestamp;
 const MAX_DOCUMENT: u64 = 1 << 30;
 
 /// One metadata file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metadata {
     /// The whole document.
     pub(crate) doc: Json,
@@ -45,6 +46,8 @@ pub(crate) struct Metadata {
     pub(crate) default_spec: i32,
     /// Table properties.
     pub(crate) properties: BTreeMap<String, String>,
+    /// The snapshot that is read instead of the main branch's. What is pinned can only be read.
+    pub(super) pin: Option<Pin>,
 }
 
 /// One snapshot of the document.
@@ -112,6 +115,7 @@ impl Metadata {
             specs,
             default_spec,
             properties,
+            pin: None,
             doc,
         })
     }
@@ -129,12 +133,33 @@ impl Metadata {
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
     }
 
-    /// The snapshot that is current on the main branch, or on the branch or tag the table is seen from.
+    /// The same table at the snapshot of `pin`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for a damaged schema; `Unsupported` for one with types we do not know.
+    pub(super) fn pinned(&self, pin: Pin) -> Result<Self> {
+        let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
+        let mut pinned = Self { pin: Some(pin), ..self.clone() };
+        // Old documents do not say which schema a snapshot was made with.
+        let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
+        let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();
+        let schema = listed.find(|schema| schema_id(schema) == id);
+        pinned.schema_json = schema.ok_or_else(|| wrong("the schema of a snapshot is not listed").about("file", &self.file))?.clone();
+        pinned.schema = types::schema(&pinned.schema_json).map_err(|e| e.about("file", &self.file))?;
+        pinned.schema_id = id;
+        Ok(pinned)
+    }
+
+    /// The snapshot that is read: the pinned one, else the one that is current on the main branch, or on the branch or tag the table is seen from.
     ///
     /// # Errors
     ///
     /// `Corrupt` if it is not in the document.
     pub(crate) fn current(&self) -> Result<Option<SnapshotView<'_>>> {
+        if let Some(pin) = self.pin {
+            return Ok(pin.snapshot.and_then(|id| self.snapshot(id)));
+        }
         let head = self.seen_from().map(|reference| reference.snapshot);
         match head.or_else(|| self.number("current-snapshot-id")) {
             None | Some(-1) => Ok(None),
@@ -195,7 +220,7 @@ impl Metadata {
 }
 
 /// What relative paths of a table with a relative location mean: the location has no place of its own, so that the table lies where it was opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Relative {
     /// The location as a path.
     own: String,

@@ -35,7 +35,17 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
         commit_attempts: u32::try_from(number("commit.retry.num-retries", 4).saturating_add(1)).unwrap_or(u32::MAX),
         min_wait_ms: number("commit.retry.min-wait-ms", 100),
         max_wait_ms: number("commit.retry.max-wait-ms", 60_000),
+        total_wait_ms: number("commit.retry.total-timeout-ms", 1_800_000),
     }
+}
+
+/// How columns of data files are recognised.
+///
+/// # Errors
+///
+/// `Corrupt` for a name mapping that cannot be understood.
+pub(crate) fn matching(metadata: &Metadata) -> Result<FieldMatching> {
+    Ok(FieldMatching::FieldIds { names: name_mapping(metadata)? })
 }
 
 /// How files of `partition` are to be written.
@@ -59,7 +69,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         routing,
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
-        matching: FieldMatching::FieldIds { names: name_mapping(metadata)? },
+        matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,
         target_file_size: wishes.target_file_size.map_or_else(|| size("write.target-file-size-bytes", Bytes::mib(512)), Ok)?,

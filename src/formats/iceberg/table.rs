@@ -12,12 +12,12 @@ use super::pointer::Pointer;
 use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, reshape, row_deletes};
+use super::{features, output, reshape, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -50,13 +50,21 @@ impl IcebergTable {
 
     /// Reads the newest version.
     pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        self.of(self.metadata().await?)
+    }
+
+    async fn metadata(&self) -> Result<Metadata> {
         let file = self.pointer.current().await?;
         let bytes = self.store.get(&file).await?;
         let metadata = Metadata::parse(&bytes, &file, self.pointer.opened_at())?;
-        let metadata = Arc::new(match &self.reference {
-            Some(name) => metadata.on(name)?,
-            None => metadata,
-        });
+        match &self.reference {
+            Some(name) => metadata.on(name),
+            None => Ok(metadata),
+        }
+    }
+
+    fn of(&self, metadata: Metadata) -> Result<IcebergVersion> {
+        let metadata = Arc::new(metadata);
         let snapshot = snapshot(&metadata, &self.root)?;
         Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
     }
@@ -80,6 +88,11 @@ impl Table for IcebergTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         Ok(Arc::new(self.version().await?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        let metadata = self.metadata().await?;
+        Ok(Arc::new(self.of(metadata.pinned(travel::find(&metadata, at)?)?)?))
     }
 
     async fn settle(&self, _version: Version) -> Vec<Error> {
@@ -145,6 +158,10 @@ impl TableVersion for IcebergVersion {
         row_deletes::read(&self.scan, &index, files).await
     }
 
+    fn reading(&self) -> Result<ReadSpec> {
+        Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
+    }
+
     fn destination(&self, file: &DataFile, wishes: &OutputWishes) -> Result<Destination> {
         reshape::destination(&self.scan.metadata, file.partition.spec_id, wishes.spec)
     }
@@ -172,6 +189,9 @@ impl TableVersion for IcebergVersion {
     }
 
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        if self.scan.metadata.pin.is_some() {
+            return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
+        }
         super::commit::offer(self, change, now).await
     }
 

@@ -97,7 +97,6 @@ pub async fn survey(
         candidates.sort_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
         plan_partition(&partition, candidates, policy, &mut plan);
     }
-    plan.check_formats()?;
     Ok(Survey { before: counter.finish(version, engine).await?, plan })
 }
 

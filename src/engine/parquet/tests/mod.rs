@@ -2,6 +2,7 @@
 
 mod copy;
 mod encode;
+mod foreign;
 mod golden;
 mod inputs;
 mod route;
