@@ -5,6 +5,7 @@
 //! drop them.
 
 pub mod change;
+pub mod deletes;
 mod evidence;
 pub mod file;
 pub mod literal;
@@ -16,7 +17,8 @@ pub mod stats;
 pub mod value;
 
 pub use change::{Change, GroupChange, Intent, OperationId};
-pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
+pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{Snapshot, Totals, Version};

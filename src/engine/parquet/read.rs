@@ -15,7 +15,7 @@ use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
 use super::live::{LiveRows, Positions, stored_or};
-use super::resolve::{Constants, Resolution, resolve};
+use super::resolve::{Column, Constants, Resolution, resolve};
 use super::source::SourceReader;
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -74,6 +74,17 @@ impl<'a> Input<'a> {
         };
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
         Ok(Self { file, opened, target, resolution, reader, budget, widths })
+    }
+
+    /// Whether the file says which columns its columns are.
+    pub(super) fn has_field_ids(&self) -> bool {
+        let fields = self.opened.metadata.file_metadata().schema_descr().root_schema().get_fields();
+        fields.iter().any(|field| field.get_basic_info().has_id())
+    }
+
+    /// Whether no column of the target has to be filled in.
+    pub(super) fn stores_every_column(&self) -> bool {
+        self.resolution.columns.iter().all(Column::is_stored)
     }
 
     /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.

@@ -18,11 +18,12 @@ use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
 use super::table::{IcebergVersion, same_file};
+use super::deletes::DeleteIndex;
 use super::{dangling, features};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{Change, DataFile, OperationId, Version};
+use crate::model::{Change, DataFile, DeleteKind, OperationId, Version};
 use crate::store::Put;
 use crate::units::Timestamp;
 
@@ -146,7 +147,7 @@ impl<'a> Replace<'a> {
         let listed = self.scan.manifests().await?;
         let (mut after, sequences) = self.remove_data(&listed, &wanted).await?;
         let added = self.add(&sequences).await?;
-        after.extend(self.remove_deletes(&listed, &wanted).await?);
+        after.extend(self.remove_deletes(&listed, &wanted, &sequences).await?);
         after.splice(0..0, added);
         let rows = self.assign_row_ids(&mut after)?;
         let sequence = self.commit.sequence;
@@ -182,7 +183,8 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; or that of
+    /// [`Self::applied_until`], if it is greater.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
@@ -210,8 +212,9 @@ impl<'a> Replace<'a> {
                 if !same_file(planned, &file) || !found.insert(file.location.clone()) {
                     return Err(conflict().about("file", &file.location));
                 }
+                let applied = self.applied_until(*group, &index, (planned, &file))?;
                 if let Some(sequence) = sequences.get_mut(*group) {
-                    *sequence = (*sequence).max(entry.sequence);
+                    *sequence = (*sequence).max(entry.sequence).max(applied);
                 }
                 self.tally.removed_files += 1;
                 self.tally.removed_rows += entry.records;
@@ -226,6 +229,21 @@ impl<'a> Replace<'a> {
         }
         self.tally.changed_partitions = partitions.len() as u64;
         Ok((out, sequences))
+    }
+
+    /// The sequence number up to which equality deletes were applied to what replaces `group` when it was planned: that of the snapshot it was
+    /// planned on, if that had any. Deletes up to there need not apply again, all later ones do.
+    fn applied_until(&self, group: usize, index: &DeleteIndex, (planned, now): (&DataFile, &DataFile)) -> Result<i64> {
+        let equality = |file: &'a DataFile| file.deletes.iter().any(|delete| delete.kind == DeleteKind::Equality);
+        let planned_any = self.change.groups.get(group).is_some_and(|group| group.removes.iter().any(equality));
+        let base = self.change.base.filter(|_| planned_any).and_then(|base| self.metadata.snapshot(base.0));
+        let Some(until) = base.and_then(SnapshotView::sequence) else { return Ok(0) };
+        let came_later = now.deletes.iter().filter(|delete| delete.kind == DeleteKind::Equality && !planned.deletes.contains(delete));
+        // A delete may come late and yet have an old number, if the table was set to another branch of its history.
+        match came_later.filter_map(|delete| index.get(&delete.key)).find(|delete| delete.sequence <= until) {
+            Some(delete) => Err(conflict().about("file", &now.location).about("delete_file", &delete.location)),
+            None => Ok(until),
+        }
     }
 
     /// Writes `manifest` again with the entries at the places `gone` as deleted.
@@ -316,13 +334,15 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the delete manifests again that hold deletes of removed files alone (or, if asked, of no live file). Returns all delete manifests.
-    async fn remove_deletes(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<Vec<ManifestFile>> {
+    async fn remove_deletes(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>, sequences: &[i64]) -> Result<Vec<ManifestFile>> {
         let index = self.scan.deletes().await?;
         let belongs = |target: &Option<Location>| target.as_ref().is_some_and(|target| wanted.contains_key(target));
         let mut dead: HashSet<String> =
             index.files().iter().filter(|file| belongs(&file.target)).map(|file| file.reference.key.clone()).collect();
         if self.change.drop_dangling_deletes {
-            dead.extend(dangling::find(self.scan, &index, &|place: &Location| wanted.contains_key(place)).await?);
+            let new = self.change.groups.iter().zip(sequences);
+            let new = new.flat_map(|(group, sequence)| group.adds.iter().map(|file| (partition_key(&file.partition), *sequence)));
+            dead.extend(dangling::find(self.scan, &index, &|place: &Location| wanted.contains_key(place), new.collect()).await?);
         }
         let mut out = Vec::new();
         for manifest in listed.iter().filter(|manifest| manifest.content == Content::Deletes && !manifest.is_dead()) {
@@ -345,10 +365,15 @@ impl<'a> Replace<'a> {
 
     fn tally_delete(&mut self, entry: &manifest::Entry) {
         let vector = (entry.format == "puffin").then_some(entry.blob).flatten();
+        self.tally.removed_bytes += vector.map_or(entry.size, |(_, size)| size);
+        if entry.content == FileContent::Equality {
+            self.tally.removed_equality_files += 1;
+            self.tally.removed_equality_deletes += entry.records;
+            return;
+        }
         self.tally.removed_vectors += u64::from(vector.is_some());
         self.tally.removed_position_files += u64::from(vector.is_none());
         self.tally.removed_positions += entry.records;
-        self.tally.removed_bytes += vector.map_or(entry.size, |(_, size)| size);
     }
 
     /// Gives every data manifest without a first row id one (Iceberg spec, "First Row ID Assignment"). Returns the snapshot's first row id and

@@ -126,6 +126,14 @@ impl Metadata {
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
     }
 
+    /// The schemas that can be understood, the current one first and then the newer before the older.
+    pub(crate) fn schemas(&self) -> Vec<Schema> {
+        let mut schemas = old_schemas(&self.doc);
+        schemas.push(self.schema.clone());
+        schemas.reverse();
+        schemas
+    }
+
     /// The snapshot that is current on the main branch.
     ///
     /// # Errors
@@ -228,11 +236,16 @@ fn schema_id(schema: &Json) -> i64 {
     schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0)
 }
 
-/// The newest form of every column the table ever had: old specs may name columns that were dropped.
-fn every_column(doc: &Json, current: &Schema) -> BTreeMap<i32, Field> {
+/// Every schema that can be understood, by id.
+fn old_schemas(doc: &Json) -> Vec<Schema> {
     let mut listed: Vec<&Json> = doc.get("schemas").and_then(Json::as_array).into_iter().flatten().collect();
     listed.sort_by_key(|schema| schema_id(schema));
-    let old: Vec<Schema> = listed.into_iter().filter_map(|schema| types::schema(schema).ok()).collect();
+    listed.into_iter().filter_map(|schema| types::schema(schema).ok()).collect()
+}
+
+/// The newest form of every column the table ever had: old specs may name columns that were dropped.
+fn every_column(doc: &Json, current: &Schema) -> BTreeMap<i32, Field> {
+    let old = old_schemas(doc);
     let fields = old.iter().chain([current]).flat_map(|schema| schema.leaves_and_groups().cloned().collect::<Vec<_>>());
     fields.map(|field| (field.id, field)).collect()
 }
@@ -273,6 +286,11 @@ impl<'a> SnapshotView<'a> {
     /// When it was made.
     pub(crate) fn time(self) -> Option<Timestamp> {
         self.0.get("timestamp-ms").and_then(Json::as_i64).map(Timestamp)
+    }
+
+    /// Its sequence number.
+    pub(crate) fn sequence(self) -> Option<i64> {
+        self.0.get("sequence-number").and_then(Json::as_i64)
     }
 
     /// Where its manifest list lies, as the metadata spells it.

@@ -8,6 +8,7 @@ mod commit;
 mod dangling;
 mod deletes;
 mod document;
+mod equality;
 mod features;
 mod manifest;
 mod manifest_list;

@@ -32,6 +32,10 @@ pub(crate) struct Tally {
     pub(crate) removed_vectors: u64,
     /// Position deletes in both.
     pub(crate) removed_positions: u64,
+    /// Equality-delete files that go.
+    pub(crate) removed_equality_files: u64,
+    /// Equality deletes in them.
+    pub(crate) removed_equality_deletes: u64,
     /// Partitions with files that go.
     pub(crate) changed_partitions: u64,
 }
@@ -49,10 +53,12 @@ pub(crate) fn summary(tally: &Tally, parent: SnapshotView<'_>, after: &[Manifest
         ("deleted-records", tally.removed_rows),
         ("added-files-size", tally.added_bytes),
         ("removed-files-size", tally.removed_bytes),
-        ("removed-delete-files", tally.removed_position_files + tally.removed_vectors),
+        ("removed-delete-files", tally.removed_position_files + tally.removed_vectors + tally.removed_equality_files),
         ("removed-position-delete-files", tally.removed_position_files),
         ("removed-dvs", tally.removed_vectors),
         ("removed-position-deletes", tally.removed_positions),
+        ("removed-equality-delete-files", tally.removed_equality_files),
+        ("removed-equality-deletes", tally.removed_equality_deletes),
         ("changed-partition-count", tally.changed_partitions),
     ];
     for (key, count) in changes {
@@ -83,7 +89,7 @@ fn totals(tally: &Tally, parent: SnapshotView<'_>, after: &[ManifestFile]) -> [(
     // Where the parent's totals fit its manifests, its other totals are believed too.
     let believed = files.is_some() && files == moved("total-data-files", tally.added_files, tally.removed_files);
     let sizes = moved("total-files-size", tally.added_bytes, tally.removed_bytes).filter(|_| believed);
-    let equality = if deletes == Some(0) { Some(0) } else { parent.count("total-equality-deletes") };
+    let equality = if deletes == Some(0) { Some(0) } else { moved("total-equality-deletes", 0, tally.removed_equality_deletes) };
     let delete_rows = sum(Content::Deletes, ManifestFile::live_rows);
     [
         ("total-records", sum(Content::Data, ManifestFile::live_rows)),

@@ -24,6 +24,7 @@ async fn deleted(data: Vec<Row>, deletes: &[(&str, i64)]) -> Result<Vec<Vec<u64>
     let positions = |deletes: &crate::model::RowDeletes| match deletes {
         crate::model::RowDeletes::None => Vec::new(),
         crate::model::RowDeletes::Positions(positions) => positions.iter().collect(),
+        crate::model::RowDeletes::Values(_) => panic!("nothing is deleted by value"),
     };
     Ok(found.iter().map(positions).collect())
 }
