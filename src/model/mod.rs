@@ -16,7 +16,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent, OperationId};
+pub use change::{Change, GroupChange, Intent, Marked, OperationId};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};

@@ -241,7 +241,7 @@ impl Run<'_> {
         }
         inputs.iter_mut().zip(deletes).for_each(|(input, located)| input.1 = located);
         let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
-        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone() };
+        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
     }
 
