@@ -7,7 +7,9 @@ use super::deletes::{DeleteFile, DeleteIndex};
 use super::metadata::Metadata;
 use super::output::name_mapping;
 use crate::error::{Error, Result};
-use crate::model::{DataFile, DeleteKind, DeleteRef, Field, FieldMatching, FileFormat, Partition, Schema, Type, ValueFile, ValueRule, ValueSet};
+use crate::model::{
+    DataFile, DeleteKind, DeleteRef, Field, FieldMatching, FileFormat, Partition, Schema, Type, ValueFile, ValueRule, ValueSet,
+};
 use crate::units::Bytes;
 
 /// The delete files that reach one partition, or all of them, by key.

@@ -5,7 +5,9 @@
 
 mod avro;
 mod commit;
+mod commit_deletes;
 mod dangling;
+mod delete_files;
 mod deletes;
 mod document;
 mod equality;
@@ -22,6 +24,7 @@ mod positions;
 mod puffin;
 mod references;
 mod row_deletes;
+mod row_delta;
 mod scan;
 mod spec;
 mod stats;
@@ -49,5 +52,3 @@ pub fn table_location(bytes: &[u8], file: &crate::location::Location) -> crate::
 pub fn last_updated(bytes: &[u8], file: &crate::location::Location) -> Option<i64> {
     metadata::Metadata::parse(bytes, file, None).ok()?.number("last-updated-ms")
 }
-
-pub use names::digest;

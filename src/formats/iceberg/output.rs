@@ -89,7 +89,11 @@ pub(super) fn data_root(metadata: &Metadata) -> Result<Location> {
 }
 
 /// The folder of `partition` below the data files' folder.
-fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
+///
+/// # Errors
+///
+/// As [`data_root`].
+pub(super) fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
     let base = data_root(metadata)?;
     let objects = hashes_paths(metadata);
     let folder = metadata.spec(partition.spec_id)?.path(partition);

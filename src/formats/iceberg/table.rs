@@ -127,9 +127,10 @@ impl TableVersion for IcebergVersion {
 
     async fn still_holds(&self, change: &Change) -> Result<Vec<bool>> {
         let mut wanted: HashMap<&Location, (usize, &DataFile)> = HashMap::new();
-        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len()).collect();
+        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len() + group.marks.len()).collect();
         for (at, group) in change.groups.iter().enumerate() {
-            wanted.extend(group.removes.iter().map(|file| (&file.location, (at, file))));
+            let files = group.removes.iter().chain(group.marks.iter().map(|marked| &marked.file));
+            wanted.extend(files.map(|file| (&file.location, (at, file))));
         }
         let mut files = self.scan.files(false);
         while let Some(file) = files.try_next().await? {
