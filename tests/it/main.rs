@@ -9,6 +9,8 @@ mod documents;
 mod golden;
 mod iceberg_golden;
 mod land;
+mod marks;
 mod peers;
 mod races;
 mod support;
+mod upserts;

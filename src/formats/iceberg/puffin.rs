@@ -149,8 +149,10 @@ mod tests {
         }
         assert_eq!(places[0].0, 4);
         assert_eq!(places[1].0, places[0].0 + places[0].1);
-        // A run of three: magic, one bitmap, key 0, cookie with one container and its run flag, key 0, two more values, one run from 1 for 2.
-        let vector = [0xd1, 0xd3, 0x39, 0x64, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x3b, 0x30, 0, 0, 1, 0, 0, 2, 0, 1, 0, 1, 0, 2, 0];
+        // The magic; one bitmap of key 0: cookie, one container of key 0 with three values at byte 16, and the values.
+        let magic = [0xd1, 0xd3, 0x39, 0x64];
+        let bitmap = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 1, 0, 2, 0, 3, 0];
+        let vector = [magic.as_slice(), &bitmap].concat();
         let from = usize::try_from(places[0].0).unwrap();
         assert_eq!(bytes[from..from + 4], u32::try_from(vector.len()).unwrap().to_be_bytes());
         assert_eq!(bytes[from + 4..from + 4 + vector.len()], vector);

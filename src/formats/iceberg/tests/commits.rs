@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
 
 /// Replaces the files called `names` by one with as many rows.
-async fn replacing(version: &dyn TableVersion, names: &[&str]) -> Change {
+pub(super) async fn replacing(version: &dyn TableVersion, names: &[&str]) -> Change {
     let removes: Vec<DataFile> = files(version).await.into_iter().filter(|file| names.contains(&file.location.name())).collect();
     let rows = removes.iter().map(|file| file.rows.unwrap()).sum();
     let partition = Arc::clone(&removes[0].partition);
@@ -26,19 +26,19 @@ async fn replacing(version: &dyn TableVersion, names: &[&str]) -> Change {
     Change { operation: OperationId("op".into()), part: 2, base: None, intent: Intent::Rearrange, groups, drop_dangling_deletes: false }
 }
 
-async fn landed(version: &dyn TableVersion, change: &Change) -> Version {
+pub(super) async fn landed(version: &dyn TableVersion, change: &Change) -> Version {
     match version.offer(change, Timestamp(500)).await {
         Answer::Ours(version) => version,
         other => panic!("{other:?}"),
     }
 }
 
-async fn current_document(table: &IcebergTable, store: &Store) -> Json {
+pub(super) async fn current_document(table: &IcebergTable, store: &Store) -> Json {
     let file = table.pointer().current().await.unwrap();
     serde_json::from_slice(&store.get(&file).await.unwrap()).unwrap()
 }
 
-async fn names_in_metadata(store: &Store) -> Vec<String> {
+pub(super) async fn names_in_metadata(store: &Store) -> Vec<String> {
     let mut names: Vec<String> =
         store.list_all(&place("/t/metadata")).await.unwrap().into_iter().map(|meta| meta.location.name().to_string()).collect();
     names.sort();

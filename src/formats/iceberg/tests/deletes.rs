@@ -40,6 +40,17 @@ async fn a_delete_finds_its_file_however_the_place_is_spelled() {
 }
 
 #[tokio::test]
+async fn every_spelling_of_an_object_store_is_one_place() {
+    let deletes =
+        [("s3://b/t/data/a", 0), ("s3a://b/t/data/a", 1), ("s3n://b/t//data/a", 2), ("S3A://b/t/data/./a", 3), ("s3a://b/t/data/b", 9)];
+    assert_eq!(deleted(data(&["s3a://b/t/data/a", "s3n://b/t/data/b"]), &deletes).await.unwrap(), [vec![0, 1, 2, 3], vec![9]]);
+    let deletes = [("abfs://c@acct/t/data/a", 4), ("/t/data/a", 5), ("hdfs://nn:8020/t/data/a", 6), ("hdfs:///t/data/a", 7)];
+    assert_eq!(deleted(data(&["abfss://c@acct/t/data/a"]), &deletes).await.unwrap(), [vec![4, 5, 6, 7]]);
+    let deletes = [("/t/data/a", 0), ("file:/t/data/a", 1), ("file:///t/data/a", 2), ("file://localhost/t/data/a", 3)];
+    assert_eq!(deleted(data(&["hdfs://nn:8020/t/data/a"]), &deletes).await.unwrap(), [vec![0, 1, 2, 3]]);
+}
+
+#[tokio::test]
 async fn a_delete_for_the_exact_file_is_not_applied_to_its_namesake() {
     let found = deleted(data(&["/t/data/a", "s3://b/t/data/a"]), &[("s3a://b/t/data/a", 2)]).await.unwrap();
     assert_eq!(found, [vec![], vec![2]]);
