@@ -105,9 +105,9 @@ impl Ui {
         self.text(&format!("{text}\n"))
     }
 
-    /// Prints an error where the reader looks for it: JSON on standard output, text on standard error.
+    /// Prints an error where the reader looks for it: JSON on standard output, text on standard error. Whoever asks for a Parquet file is a machine.
     pub fn error(&self, error: &Error) {
-        if self.is_json() {
+        if matches!(self.output, Output::Json | Output::Parquet) {
             let printed = self.json(&error_document(error));
             drop(printed);
             return;

@@ -51,6 +51,9 @@ struct Note {
     announced_ms: i64,
     /// Folders that may hold files of the run.
     folders: Vec<String>,
+    /// Folders that may hold such files at any depth: the partitions of new files are not known beforehand.
+    #[serde(default)]
+    trees: Vec<String>,
 }
 
 impl Note {
@@ -62,6 +65,24 @@ impl Note {
     fn marks(&self) -> Vec<String> {
         let operation = self.operation();
         if self.operation.len() < 8 { Vec::new() } else { vec![operation.file_mark(self.part), operation.uuid_mark(self.part)] }
+    }
+}
+
+/// Where a run is about to write.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    folders: Vec<Location>,
+    trees: Vec<Location>,
+}
+
+impl Places {
+    /// Files directly in `folders`, and at any depth below `trees`.
+    pub fn new(mut folders: Vec<Location>, mut trees: Vec<Location>) -> Self {
+        for places in [&mut folders, &mut trees] {
+            places.sort();
+            places.dedup();
+        }
+        Self { folders, trees }
     }
 }
 
@@ -78,13 +99,14 @@ pub struct Announced {
 /// # Errors
 ///
 /// `Refused` or `Unavailable` if the table's folder cannot be written: then nothing else could be either.
-pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, folders: &[Location]) -> Result<Announced> {
+pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, places: &Places) -> Result<Announced> {
     let note = Note {
         operation: operation.0.clone(),
         part,
         owner: parts.processes.current(),
         announced_ms: parts.clock.now().0,
-        folders: folders.iter().map(ToString::to_string).collect(),
+        folders: places.folders.iter().map(ToString::to_string).collect(),
+        trees: places.trees.iter().map(ToString::to_string).collect(),
     };
     let place = root.child(FOLDER).child(&format!("{}.json", operation.file_mark(part)));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
@@ -163,14 +185,17 @@ fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
 async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
     let marks = note.marks();
     let mut found: HashSet<Location> = HashSet::new();
-    for folder in &note.folders {
+    let places = note.folders.iter().map(|folder| (folder, false)).chain(note.trees.iter().map(|tree| (tree, true)));
+    for (folder, is_tree) in places {
         let folder = Location::parse(folder)?;
         // A note is a file anybody could have written: it never leads outside the folders the table itself names.
         let known = folder.is_below(root)
             || version.metadata_folders().contains(&folder)
             || version.data_folders().iter().any(|f| folder.is_below(f));
         if known {
-            found.extend(parts.store.leftovers(&folder, &marks).await?);
+            let entries =
+                if is_tree { parts.store.leftovers_below(&folder, &marks).await? } else { parts.store.leftovers(&folder, &marks).await? };
+            found.extend(entries);
         }
     }
     if found.is_empty() {

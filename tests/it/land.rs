@@ -14,8 +14,8 @@ use otf::error::{Error, Result};
 use otf::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
 use otf::location::Location;
 use otf::model::{
-    Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, RowDeletes, Schema,
-    Snapshot, Version,
+    At, Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes,
+    Schema, Snapshot, Version,
 };
 use otf::ops::Parts;
 use otf::ops::land::{Landing, Patience, land};
@@ -67,6 +67,9 @@ impl Table for ScriptedTable {
         let (version, found, holds) = self.0.loads.lock().unwrap().pop_front().ok_or_else(|| Error::unavailable("no load scripted"))?;
         Ok(Arc::new(ScriptedVersion(Arc::clone(&self.0), snapshot(version), found, holds)))
     }
+    async fn load_at(&self, _at: &At) -> Result<Arc<dyn TableVersion>> {
+        Err(Error::bug("not scripted"))
+    }
     async fn settle(&self, _version: Version) -> Vec<Error> {
         Vec::new()
     }
@@ -88,6 +91,9 @@ impl TableVersion for ScriptedVersion {
     }
     async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
         Ok(vec![RowDeletes::None; files.len()])
+    }
+    fn reading(&self) -> Result<ReadSpec> {
+        Err(Error::bug("not scripted"))
     }
     fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
         Err(Error::bug("not scripted"))

@@ -12,10 +12,9 @@ use roaring::RoaringTreemap;
 use tokio::runtime::Handle;
 
 use super::admission::Budget;
-use super::footer;
 use super::keys::Keys;
-use super::read::{Input, RowWidth};
 use super::target::Target;
+use crate::engine::rows::{RowReader, Start};
 use crate::error::{Error, Result};
 use crate::model::{Codec, DataFile, FieldMatching, OutputSpec, Partition, RowDeletes, Schema, ValueDeletes, ValueFile};
 use crate::store::Store;
@@ -28,13 +27,13 @@ const KEY_OVERHEAD: u64 = 112;
 const LEAST_KEYS: u64 = 1 << 20;
 
 /// Finds rows that are deleted by value.
-pub(super) struct Locator {
-    pub(super) store: Store,
-    pub(super) runtime: Handle,
-    pub(super) budget: Budget,
+pub(in crate::engine) struct Locator {
+    pub(in crate::engine) store: Store,
+    pub(in crate::engine) runtime: Handle,
+    pub(in crate::engine) budget: Budget,
     /// Bytes of keys that may be held at once.
-    pub(super) keys: u64,
-    pub(super) cancelled: Arc<AtomicBool>,
+    pub(in crate::engine) keys: u64,
+    pub(in crate::engine) cancelled: Arc<AtomicBool>,
 }
 
 /// A data file with its deletes.
@@ -49,7 +48,7 @@ struct Lookup<'a> {
 }
 
 /// Bytes of keys that the deletes of `files` may need, and no more than a quarter of `memory`.
-pub(super) fn key_memory(files: &[Pair], memory: Bytes) -> u64 {
+pub(in crate::engine) fn key_memory(files: &[Pair], memory: Bytes) -> u64 {
     let mut sets: Vec<*const crate::model::ValueSet> = Vec::new();
     let mut need = 0u64;
     for rule in files.iter().filter_map(|(_, deletes)| by_value(deletes)).flat_map(|deletes| &deletes.rules) {
@@ -75,7 +74,7 @@ impl Locator {
     /// # Errors
     ///
     /// As [`crate::engine::Rewriter::locate_deletes`].
-    pub(super) fn run(&self, files: &[Pair]) -> Result<Vec<RowDeletes>> {
+    pub(in crate::engine) fn run(&self, files: &[Pair]) -> Result<Vec<RowDeletes>> {
         let start = |(_, deletes): &Pair| by_value(deletes).map(|values| RoaringTreemap::clone(&values.positions));
         let mut found: Vec<Option<RoaringTreemap>> = files.iter().map(start).collect();
         for lookup in lookups(files) {
@@ -136,19 +135,10 @@ impl Locator {
         Ok(keys)
     }
 
-    fn read_delete_file(&self, delete: &ValueFile, each: &mut dyn FnMut(&[ArrayRef], usize) -> Result<()>) -> Result<()> {
-        // Values are stored, whatever the partition: without ids or with columns missing, nothing says what is compared.
-        let reading = reading(&delete.columns, &Arc::default(), &FieldMatching::FieldIds { names: None }, &delete.file);
-        let damaged = |message| Error::corrupt(message).about("delete_file", &delete.file.location);
-        self.read(&delete.file, &reading, &mut |input, columns, rows| {
-            if !input.has_field_ids() {
-                return Err(damaged("an equality-delete file has no field ids"));
-            }
-            if !input.stores_every_column() {
-                return Err(damaged("an equality-delete file lacks a column that it compares"));
-            }
-            each(columns, rows)
-        })
+    fn read_delete_file(&self, delete: &ValueFile, each: &mut EachBatch<'_>) -> Result<()> {
+        // No partition fills values in, and columns are known by the ids in the file alone: else nothing says what is compared.
+        let reading = reading(&delete.columns, &Arc::default(), &FieldMatching::FieldIds { names: Some(Vec::new()) }, &delete.file);
+        self.read(&delete.file, &reading, true, each)
     }
 
     /// Adds the rows of `file` that a key deletes to `found`.
@@ -162,7 +152,7 @@ impl Locator {
         let reading = reading(columns, &file.partition, matching, file);
         let mut key = Vec::new();
         let mut position = 0u64;
-        self.read(file, &reading, &mut |_, columns, rows| {
+        self.read(file, &reading, false, &mut |columns, rows| {
             let batch = Keys::new(columns)?;
             for at in 0..rows {
                 batch.write(at, &mut key);
@@ -176,22 +166,20 @@ impl Locator {
     }
 
     /// Hands every batch of `file`, every row of it, to `each`.
-    fn read(&self, file: &DataFile, reading: &OutputSpec, each: &mut EachBatch<'_>) -> Result<()> {
-        let source = super::source(&self.store, &self.runtime, file)?;
-        let opened = footer::open(source, file, None)?;
+    fn read(&self, file: &DataFile, reading: &OutputSpec, complete: bool, each: &mut EachBatch<'_>) -> Result<()> {
         let target = Target::new(reading)?;
-        let widths = RowWidth::default();
-        let input = Input::new((file, &opened), &target, reading, self.budget, &widths)?;
-        input.read(&RowDeletes::None, &mut |columns, rows, _| {
+        let reader = RowReader::new(self.store.clone(), self.runtime.clone(), &target, reading, self.budget);
+        RowReader { complete, ..reader }.read(file, &RowDeletes::None, Start::default(), &mut |columns, rows, _| {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(Error::unavailable("reading deletes was given up"));
             }
-            each(&input, columns, rows)
+            each(columns, rows)
         })
     }
 }
 
-type EachBatch<'a> = dyn FnMut(&Input<'_>, &[ArrayRef], usize) -> Result<()> + 'a;
+/// Takes a batch's columns and its rows.
+type EachBatch<'a> = dyn FnMut(&[ArrayRef], usize) -> Result<()> + 'a;
 
 /// The first delete not read yet.
 #[derive(Default)]
@@ -238,6 +226,7 @@ fn reading(columns: &Schema, partition: &Arc<Partition>, matching: &FieldMatchin
         schema: columns.clone(),
         field_ids: true,
         matching: matching.clone(),
+        routing: None,
         row_ids: None,
         codec: Codec::Uncompressed,
         target_file_size: Bytes(0),

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot,
+    Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -164,6 +165,16 @@ impl TableVersion for DeltaVersion {
     async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
         let reads: Vec<_> = files.iter().map(|file| self.deletes_of(file)).collect();
         futures::stream::iter(reads).buffered(VECTORS_AT_A_TIME).try_collect().await
+    }
+
+    fn reading(&self) -> Result<ReadSpec> {
+        let mapping = self.state.mapping()?;
+        let schema = schema::parse_with_void(&self.state.metadata.schema_string, mapping)?;
+        Ok(ReadSpec { schema, matching: output::matching(mapping) })
+    }
+
+    fn constants(&self, partition: &Partition) -> Result<Vec<(i32, Option<Value>)>> {
+        partition::constants(partition, &partition::columns(&self.snapshot.schema, &self.state.metadata.partition_columns)?)
     }
 
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {

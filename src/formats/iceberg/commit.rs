@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes as Buffer;
 
 use super::document::{self, NewSnapshot};
-use super::features;
 use super::manifest::{FileContent, ManifestReader, Status};
 use super::manifest_list::{self, Content, FieldSummary, ListHeader, ManifestFile};
 use super::manifest_write::{Commit, ManifestWriter};
@@ -18,7 +17,8 @@ use super::scan::{FileMaker, Scan};
 use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
-use super::table::{IcebergVersion, same_file};
+use super::table::IcebergVersion;
+use super::{features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -192,14 +192,15 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; or that of
-    /// [`Self::applied_until`], if it is greater.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; that of
+    /// [`Self::applied_until`], if it is greater; that of this commit where rows move to another spec.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
         let mut sequences = vec![0i64; self.change.groups.len()];
         let mut found: HashSet<Location> = HashSet::new();
-        let mut partitions: HashSet<String> = HashSet::new();
+        let adds = self.change.groups.iter().flat_map(|group| &group.adds);
+        let mut partitions: HashSet<String> = adds.map(|file| partition_key(&file.partition)).collect();
         let mut out = Vec::new();
         // Manifests that only say what earlier snapshots deleted are not carried on.
         for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data && !manifest.is_dead()) {
@@ -218,7 +219,8 @@ impl<'a> Replace<'a> {
                 }
                 let Some((group, planned)) = wanted.get(&self.metadata.place(&entry.path)?) else { continue };
                 let file = maker.file(&entry, &columns)?;
-                if !same_file(planned, &file) || !found.insert(file.location.clone()) {
+                let replaces = self.change.groups.get(*group).is_some_and(|group| reshape::still_replaces(group, planned, &file));
+                if !replaces || !found.insert(file.location.clone()) {
                     return Err(conflict().about("file", &file.location));
                 }
                 let applied = self.applied_until(*group, &index, (planned, &file))?;
@@ -237,6 +239,12 @@ impl<'a> Replace<'a> {
             return Err(conflict().about("files_gone", wanted.len() - found.len()));
         }
         self.tally.changed_partitions = partitions.len() as u64;
+        // Rows that move come among equality deletes that were never theirs: every one that is there already must be older than they.
+        for (group, sequence) in self.change.groups.iter().zip(&mut sequences) {
+            if reshape::moves(group) {
+                *sequence = self.commit.sequence;
+            }
+        }
         Ok((out, sequences))
     }
 

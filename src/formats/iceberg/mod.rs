@@ -23,6 +23,8 @@ mod pointer;
 mod positions;
 mod puffin;
 mod references;
+mod refs;
+mod reshape;
 mod row_deletes;
 mod row_delta;
 mod scan;
@@ -33,6 +35,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod travel;
 mod types;
 mod values;
 

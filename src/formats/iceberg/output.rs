@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::features;
 use super::metadata::Metadata;
+use super::reshape;
 
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes};
@@ -36,13 +38,23 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
     }
 }
 
+/// How columns of data files are recognised.
+///
+/// # Errors
+///
+/// `Corrupt` for a name mapping that cannot be understood.
+pub(crate) fn matching(metadata: &Metadata) -> Result<FieldMatching> {
+    Ok(FieldMatching::FieldIds { names: name_mapping(metadata)? })
+}
+
 /// How files of `partition` are to be written.
 ///
 /// # Errors
 ///
 /// `Usage` for properties that make no sense, `Unsupported` for those we cannot honour.
-pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
+pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
     metadata.spec(partition.spec_id)?.understood()?;
+    let routing = reshape::routing(metadata, partition)?;
     let size = |key, default: Bytes| number(metadata, key, default.0).map(Bytes);
     let row_ids = (metadata.format_version > 2).then(|| RowIdColumns {
         row_id: "_row_id".to_string(),
@@ -51,11 +63,12 @@ pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &O
         sequence_field: Some(LAST_UPDATED),
     });
     Ok(OutputSpec {
-        directory: directory(metadata, partition)?,
+        directory: if routing.is_some() { data_root(metadata)? } else { directory(metadata, partition)? },
         partition: Arc::clone(partition),
-        schema: metadata.schema.clone(),
+        routing,
+        schema: features::stored(&metadata.schema)?,
         field_ids: true,
-        matching: FieldMatching::FieldIds { names: name_mapping(metadata)? },
+        matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,
         target_file_size: wishes.target_file_size.map_or_else(|| size("write.target-file-size-bytes", Bytes::mib(512)), Ok)?,

@@ -42,7 +42,7 @@ pub(crate) struct Tally {
     pub(crate) removed_equality_files: u64,
     /// Equality deletes in them.
     pub(crate) removed_equality_deletes: u64,
-    /// Partitions with files that go, or lose rows.
+    /// Partitions with files that go or come, or lose rows.
     pub(crate) changed_partitions: u64,
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::plan::{Group, Plan, Policy, roll_size};
+use super::plan::{Group, Policy, roll_size};
 use super::survey::{Scope, Survey, survey, totals};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
 use crate::engine::{RewriteTask, Rewritten};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, FileFormat, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
+use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
@@ -161,10 +161,11 @@ impl Run<'_> {
         self.next_part += 1;
         let outputs: Vec<_> = groups.iter().map(|group| self.output(&**base, group)).collect::<Result<_>>()?;
         let mut folders = base.metadata_folders();
-        folders.extend(outputs.iter().map(|output| output.directory.clone()));
-        folders.sort();
-        folders.dedup();
-        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &folders).await?;
+        let (sorted, plain): (Vec<_>, Vec<_>) = outputs.iter().partition(|output| output.routing.is_some());
+        folders.extend(plain.into_iter().map(|output| output.directory.clone()));
+        let trees = sorted.into_iter().map(|output| output.directory.clone()).collect();
+        let places = leftovers::Places::new(folders, trees);
+        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &places).await?;
         let written = self.rewrite_all(&**base, groups.into_iter().zip(outputs), part).await;
         if written.is_empty() {
             leftovers::undo(self.parts, note, &**base).await;
@@ -192,7 +193,7 @@ impl Run<'_> {
 
     fn output(&self, base: &dyn TableVersion, group: &Group) -> Result<OutputSpec> {
         let roll = roll_size(group.bytes(), &self.policy);
-        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), codec: self.options.output.codec })
+        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), ..self.options.output.clone() })
     }
 
     /// Rewrites groups side by side. A group that fails fails alone: its files are gone and the report names it.
@@ -266,7 +267,13 @@ impl Run<'_> {
 
     /// Books a landing; returns the partitions to plan again.
     fn account(&mut self, landing: Landing) -> Vec<Partition> {
-        let hit = landing.hit.iter().filter_map(|group| group.removes.first()).map(|file| (*file.partition).clone()).collect();
+        // A group that moves to another spec has files of many partitions.
+        let mut hit: Vec<Partition> = Vec::new();
+        for file in landing.hit.iter().flat_map(|group| &group.removes) {
+            if !hit.contains(&file.partition) {
+                hit.push((*file.partition).clone());
+            }
+        }
         self.report.groups_conflicted += landing.hit.len() as u64;
         match (landing.version, landing.error) {
             (Some(version), _) => {
@@ -334,19 +341,4 @@ impl Run<'_> {
 /// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored, or if the deletes were not located.
 pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
     stored.checked_sub(deletes.len()?)
-}
-
-impl Plan {
-    /// The first file that is not Parquet, as the reason why the plan cannot be carried out.
-    pub(super) fn check_formats(&self) -> Result<()> {
-        let other = self.groups.iter().flat_map(|group| &group.files).find(|file| file.format != FileFormat::Parquet);
-        match other {
-            Some(file) => Err(Error::new(Kind::Unsupported, format!("{} data files cannot be rewritten", file.format.as_str()))
-                .about("file", &file.location)
-                .hint(
-                    "only Parquet data files are understood; choose others with --where, or leave the table to the engine that wrote it",
-                )),
-            None => Ok(()),
-        }
-    }
 }

@@ -181,8 +181,8 @@ mod tests {
     use crate::formats::{Defaults, OutputWishes};
     use crate::location::Location;
     use crate::model::{
-        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, RowDeletes, Schema, Snapshot,
-        Version,
+        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, ReadSpec, RowDeletes, Schema,
+        Snapshot, Version,
     };
     use crate::units::Timestamp;
 
@@ -214,6 +214,9 @@ mod tests {
                 if file.deletes.is_empty() { RowDeletes::None } else { some }
             };
             Ok(files.iter().map(rows).collect())
+        }
+        fn reading(&self) -> Result<ReadSpec> {
+            Err(Error::bug("not asked"))
         }
         fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
             Err(Error::bug("not asked"))

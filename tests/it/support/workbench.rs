@@ -93,11 +93,16 @@ impl Original {
     fn fixture(fixture: &str) -> Self {
         let folder = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture);
         let mut objects = Objects::new();
-        for part in ["data", "metadata"] {
-            for entry in std::fs::read_dir(folder.join(part)).unwrap() {
+        let mut folders = vec![folder.clone()];
+        while let Some(inner) = folders.pop() {
+            for entry in std::fs::read_dir(inner).unwrap() {
                 let path = entry.unwrap().path();
-                let name = path.file_name().unwrap().to_str().unwrap();
-                objects.insert(format!("{part}/{name}"), std::fs::read(&path).unwrap().into());
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_string();
+                objects.insert(name, std::fs::read(&path).unwrap().into());
             }
         }
         let root = Location::parse(&format!("/tmp/otf-fixtures/0000000000000000/db/{fixture}")).unwrap();

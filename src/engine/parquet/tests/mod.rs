@@ -5,6 +5,7 @@ mod copy;
 mod encode;
 mod golden;
 mod inputs;
+mod route;
 mod types;
 
 use std::path::Path as FsPath;
@@ -110,6 +111,7 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
     OutputSpec {
         directory: Location::parse(folder.to_str().unwrap()).unwrap(),
         partition: Arc::new(Partition::default()),
+        routing: None,
         schema: Schema { fields },
         field_ids: true,
         matching: FieldMatching::PhysicalNames,

@@ -72,7 +72,7 @@ async fn a_replacement_changes_exactly_what_a_commit_changes() {
 }
 
 #[tokio::test]
-async fn rewritten_entries_keep_all_they_had_and_new_ones_the_greatest_sequence_they_replace() {
+async fn rewritten_entries_keep_all_they_had_and_new_ones_are_unsorted_with_the_greatest_sequence_they_replace() {
     for (version, manifests) in [(2, 2), (2, 1), (3, 2), (3, 3), (1, 1)] {
         let (table, _) = Fixture { version, manifests, ..Fixture::default() }.build().await;
         let before = table.load().await.unwrap();
@@ -86,23 +86,26 @@ async fn rewritten_entries_keep_all_they_had_and_new_ones_the_greatest_sequence_
                 let entry = entry.unwrap();
                 let kept = columns.file_field(&entry, "unheard_of").and_then(Datum::as_long);
                 let sequence = if manifests == 1 { 0 } else { entry.sequence };
+                let sorted_by = columns.file_field(&entry, "sort_order_id").and_then(Datum::as_long);
                 seen.push((
                     place(&entry.path).name().to_string(),
                     format!("{:?}", entry.status),
                     entry.snapshot == Some(9),
                     sequence,
+                    sorted_by,
                     kept,
                 ));
             }
         }
         let sequence = |number| if manifests == 1 { 0 } else { number };
         let wanted = [
-            ("new", "Added", false, sequence(3), None),
-            ("a", "Deleted", false, sequence(3), Some(4711)),
-            ("b", "Deleted", false, sequence(2), Some(4711)),
-            ("c", "Existing", true, sequence(1), Some(4711)),
+            ("new", "Added", false, sequence(3), Some(0), None),
+            ("a", "Deleted", false, sequence(3), Some(5), Some(4711)),
+            ("b", "Deleted", false, sequence(2), Some(5), Some(4711)),
+            ("c", "Existing", true, sequence(1), Some(5), Some(4711)),
         ];
-        let wanted = wanted.map(|(name, status, own, sequence, kept)| (name.to_string(), status.to_string(), own, sequence, kept));
+        let wanted =
+            wanted.map(|(name, status, own, sequence, order, kept)| (name.to_string(), status.to_string(), own, sequence, order, kept));
         assert_eq!(seen, wanted, "manifests of version {manifests}");
     }
 }
