@@ -96,11 +96,11 @@ pub(crate) fn open<'a>(file: &'a dyn ReadAt, format: FileFormat, largest: u64) -
     })
 }
 
-/// Whether `bytes`, which reach from `start` to what is believed to be the end of the file, can be the whole or the end of one.
-pub(crate) fn is_sound(bytes: &[u8], format: FileFormat, start: u64) -> bool {
+/// Whether `bytes`, which reach to what is believed to be the end of the file, are the end of an ORC file or the whole of an Avro file.
+pub(crate) fn is_sound(bytes: &[u8], format: FileFormat) -> bool {
     match format {
         FileFormat::Orc => orc::is_end(bytes),
-        FileFormat::Avro => start > 0 || avro::is_whole(bytes),
+        FileFormat::Avro => avro::is_whole(bytes),
         FileFormat::Parquet => false,
     }
 }

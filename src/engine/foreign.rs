@@ -120,23 +120,19 @@ impl ReadAt for Input {
 /// Opens the input behind `source` by the size the table gives or, if that is not its size, by the one storage gives: some writers record another
 /// size than they wrote.
 fn open(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>, window: u64) -> Result<Input> {
-    let size = source.size();
+    let (size, start) = (source.size(), footer::start(source.size()).start);
     let sound = match fetched {
         Some(Ok(bytes)) => {
-            let start = size.saturating_sub(bytes.len() as u64);
-            let sound = decode::is_sound(&bytes, file.format, start);
+            let sound = start.saturating_add(bytes.len() as u64) == size && decode::is_sound(&bytes, file.format);
             source.keep(start, bytes);
             sound
         }
-        Some(Err(error)) if size > 0 => {
-            if !source.correct_size()? {
-                return Err(error);
-            }
-            true
-        }
-        Some(Err(_)) | None => size > 0,
+        Some(Err(_)) => false,
+        // The end of a large Avro file says nothing.
+        None => !source.correct_size()?,
     };
-    if !sound && source.correct_size()? {
+    if !sound {
+        source.correct_size()?;
         let start = footer::start(source.size()).start;
         let bytes = source.fetch(start..source.size())?;
         source.keep(start, bytes);

@@ -114,6 +114,8 @@ pub struct Defaults {
     pub min_wait_ms: u64,
     /// The longest wait before trying again, in milliseconds.
     pub max_wait_ms: u64,
+    /// How long after its first attempt a commit may still be tried again, in milliseconds.
+    pub total_wait_ms: u64,
 }
 
 /// A table as it was at one version: an immutable view that changes can be offered on top of.
@@ -194,9 +196,14 @@ pub trait TableVersion: Send + Sync {
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer;
 
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if history after `since` is incomplete, so that not finding it would mean nothing; those of reading it.
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>>;
 
-    /// The folders, besides those of data files, where an unfinished [`Self::offer`] may leave files whose names hold the operation id.
+    /// The folders, besides those of data files, where an unfinished [`Self::offer`] or [`Table::settle`] may leave files whose names hold the
+    /// operation id, or halves of files.
     fn metadata_folders(&self) -> Vec<Location>;
 
     /// The folders below which data files are written.

@@ -242,6 +242,16 @@ impl Store {
         self.entries(folder, |name| marks.iter().any(|mark| name.contains(mark.as_str()))).await
     }
 
+    /// Files directly in `folder` that the process with this number of this machine was writing as objects. Local storage only, as
+    /// [`Self::unfinished`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn unfinished_of(&self, folder: &Location, process: u32) -> Result<Vec<Location>> {
+        self.entries(folder, |name| local::is_unfinished_of(name, process)).await
+    }
+
     /// As [`Self::leftovers`], at any depth below `folder`.
     ///
     /// # Errors

@@ -60,7 +60,7 @@ fn files_keep_their_specs_or_take_another_where_that_is_asked_for() {
         for (choice, specs) in [(SpecChoice::Own, vec![0, 1, 2]), (SpecChoice::Id(1), vec![1]), (SpecChoice::Id(0), vec![0])] {
             let objects = original.lay_out().await;
             original.compact(&objects, 1, "first-operation", &everything(choice)).await.unwrap();
-            let version = original.open(&over(&objects)).load().await.unwrap();
+            let version = original.open(&over(&objects)).await.unwrap().load().await.unwrap();
             let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
             let mut found: Vec<i32> = files.iter().map(|file| file.partition.spec_id).collect();
             found.sort_unstable();
@@ -99,7 +99,7 @@ fn files_of_a_spec_with_an_unknown_transform_are_left_alone_and_the_others_are_r
         let after = original.read(&objects).await;
         assert_eq!(untouched(&after), untouched(&original.rows));
         assert_eq!(parted(&after).into_keys().collect::<Vec<_>>(), parted(&original.rows).into_keys().collect::<Vec<_>>());
-        let version = original.open(&over(&objects)).load().await.unwrap();
+        let version = original.open(&over(&objects)).await.unwrap().load().await.unwrap();
         let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
         assert_eq!(files.iter().filter(|file| file.partition.spec_id == 1).count(), 4);
         assert!(files.iter().all(|file| file.partition.spec_id > 0));

@@ -44,7 +44,8 @@ pub(super) struct AvroFile<'a> {
 
 /// Whether `bytes` can be the whole of an Avro file.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
-    bytes.starts_with(MAGIC)
+    // The mark behind the header ends every block.
+    header(bytes).is_ok_and(|header| bytes.ends_with(&header.sync))
 }
 
 impl<'a> AvroFile<'a> {

@@ -251,3 +251,73 @@ fn decimal(json: &Json) -> Option<DataType> {
     let scale = i8::try_from(number("scale").unwrap_or(0)).ok().filter(|scale| scale.unsigned_abs() <= precision)?;
     Some(DataType::Decimal128(precision, scale))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Columns> {
+        columns(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn named_types_are_known_by_their_short_and_full_names_after_they_were_described() {
+        let (fields, nodes) = read(
+            r#"{"type": "record", "name": "row", "namespace": "a.b", "fields": [
+                {"name": "x", "type": {"type": "fixed", "name": "f", "size": 4}},
+                {"name": "y", "type": ["f", "null"]},
+                {"name": "z", "type": {"type": "array", "items": "a.b.f"}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(nodes[0].kind, Kind::Fixed(4));
+        assert_eq!(nodes[1].kind, Kind::Optional(1, Box::new(nodes[0].clone())));
+        assert_eq!(nodes[2].kind, Kind::Array(Box::new(nodes[0].clone())));
+        assert_eq!(fields[1].data_type(), &DataType::FixedSizeBinary(4));
+    }
+
+    #[test]
+    fn types_that_contain_themselves_multiply_or_lack_parts_are_refused() {
+        let circle = r#"{"type": "record", "name": "r", "fields": [{"name": "next", "type": ["null", "r"]}]}"#;
+        assert!(read(circle).unwrap_err().message().contains("not known"));
+        let doubled = (1..40).fold(r#"{"type": "record", "name": "r0", "fields": []}"#.to_string(), |inner, n| {
+            let last = n - 1;
+            format!(
+                r#"{{"type": "record", "name": "r{n}", "fields": [{{"name": "a", "type": {inner}}}, {{"name": "b", "type": "r{last}"}}]}}"#
+            )
+        });
+        assert!(read(&doubled).is_err());
+        let deep = (0..200).fold("\"int\"".to_string(), |inner, _| format!(r#"{{"type": "array", "items": {inner}}}"#));
+        for json in
+            [format!(r#"{{"type": "record", "name": "r", "fields": [{{"name": "a", "type": {deep}}}]}}"#), "\"int\"".into(), "7".into()]
+        {
+            assert!(serde_json::from_str(&json).map_or(true, |json| columns(&json).is_err()), "{json}");
+        }
+        for json in [r#"{"type": "record", "name": "r"}"#, r#"{"type": "fixed", "name": "f"}"#, r#"{"type": "enum", "name": "e"}"#, "{}"] {
+            assert!(read(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn logical_types_say_what_numbers_and_bytes_mean() {
+        for (json, ty) in [
+            (
+                r#"{"type": "long", "logicalType": "timestamp-micros", "adjust-to-utc": true}"#,
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            ),
+            (
+                r#"{"type": "long", "logicalType": "timestamp-nanos", "adjust-to-utc": false}"#,
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+            ),
+            (r#"{"type": "int", "logicalType": "date"}"#, DataType::Date32),
+            (r#"{"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10}"#, DataType::Decimal128(38, 10)),
+            // What is not understood is as if it were not there.
+            (r#"{"type": "bytes", "logicalType": "decimal", "precision": 99}"#, DataType::Binary),
+            (r#"{"type": "long", "logicalType": "of the future"}"#, DataType::Int64),
+        ] {
+            let record = format!(r#"{{"type": "record", "name": "r", "fields": [{{"name": "a", "type": {json}, "field-id": 7}}]}}"#);
+            let (fields, _) = read(&record).unwrap();
+            assert_eq!(fields[0].data_type(), &ty);
+            assert_eq!(fields[0].metadata()[FIELD_ID], "7");
+        }
+    }
+}

@@ -64,3 +64,30 @@ fn timestamps<T: ArrowTimestampType>(nanos: &PrimitiveArray<Decimal128Type>, uni
     let too_large = |_| ArrowError::ComputeError("a timestamp does not fit".into());
     nanos.try_unary(|nanos| i64::try_from(nanos.div_euclid(unit)).map_err(too_large))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Decimal128Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
+
+    #[test]
+    fn timestamps_are_rounded_down_and_reach_as_far_as_their_type() {
+        let nanos = Decimal128Array::from(vec![Some(-1), Some(1_999), None, Some(253_402_300_799_999_999_999)]);
+        let nanos: ArrayRef = Arc::new(nanos.with_precision_and_scale(38, 9).unwrap());
+        let ty = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let micros = settle(&Settle::Timestamp(TimeUnit::Microsecond), &ty, &nanos).unwrap();
+        let expected = TimestampMicrosecondArray::from(vec![Some(-1), Some(1), None, Some(253_402_300_799_999_999)]).with_timezone("UTC");
+        assert_eq!(micros.as_ref(), &expected as &dyn Array);
+        let ty = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        assert!(settle(&Settle::Timestamp(TimeUnit::Nanosecond), &ty, &nanos).is_err());
+        let first = settle(&Settle::Timestamp(TimeUnit::Nanosecond), &ty, &nanos.slice(0, 3)).unwrap();
+        assert_eq!(first.as_ref(), &TimestampNanosecondArray::from(vec![Some(-1), Some(1_999), None]) as &dyn Array);
+    }
+
+    #[test]
+    fn texts_of_a_fixed_length_lose_their_blanks_and_no_others() {
+        let padded: ArrayRef = Arc::new(StringArray::from(vec![Some(" a b  "), None, Some("")]));
+        let trimmed = settle(&Settle::Trim, &DataType::Utf8, &padded).unwrap();
+        assert_eq!(trimmed.as_ref(), &StringArray::from(vec![Some(" a b"), None, Some("")]) as &dyn Array);
+    }
+}

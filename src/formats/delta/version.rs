@@ -151,6 +151,7 @@ impl TableVersion for DeltaVersion {
             commit_attempts: 15,
             min_wait_ms: 100,
             max_wait_ms: 10_000,
+            total_wait_ms: 1_800_000,
         }
     }
 
@@ -194,8 +195,8 @@ impl TableVersion for DeltaVersion {
     }
 
     fn metadata_folders(&self) -> Vec<Location> {
-        // A commit is one file with a name of the protocol's: nothing can be left behind in the log.
-        Vec::new()
+        // Names in the log are the protocol's: only halves of files can be left behind there.
+        vec![super::log::folder(self.root())]
     }
 
     fn data_folders(&self) -> Vec<Location> {

@@ -56,26 +56,38 @@ pub(crate) async fn offer(version: &IcebergVersion, change: &Change, now: Timest
     }
 }
 
-/// The version that part `part` of `operation` made, among the current snapshot and its ancestors after `since`.
+/// The version that part `part` of `operation` made, among all snapshots that are listed: one that was rolled back or lies on a branch was
+/// made all the same. That there is none is certain only where the ancestors of the current snapshot lead back to `since`.
 ///
 /// # Errors
 ///
-/// `Corrupt` if the current snapshot is not listed.
+/// `Unavailable` if they do not: what was made after `since` may have been expired or rolled back. `Corrupt` if the current snapshot is not listed.
 pub(crate) fn find(metadata: &Metadata, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let part = part.to_string();
+    let is_ours = |snapshot: &SnapshotView<'_>| {
+        snapshot.summary(summary::OPERATION_ID) == Some(&operation.0) && snapshot.summary(summary::OPERATION_PART) == Some(&part)
+    };
+    if let Some(ours) = metadata.snapshots().find(is_ours) {
+        return Ok(ours.version());
+    }
+    match since {
+        Some(since) if !leads_back_to(metadata, since)? => {
+            Err(Error::unavailable("the table's history no longer leads back to the version the run began on").about("since", since))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn leads_back_to(metadata: &Metadata, version: Version) -> Result<bool> {
     let mut seen = HashSet::new();
     let mut next = metadata.current()?;
     while let Some(snapshot) = next {
-        if snapshot.version() == since || !seen.insert(snapshot.id()) {
-            break;
+        if snapshot.version() == Some(version) {
+            return Ok(true);
         }
-        let ours = snapshot.summary(summary::OPERATION_ID) == Some(&operation.0);
-        if ours && snapshot.summary(summary::OPERATION_PART) == Some(&part) {
-            return Ok(snapshot.version());
-        }
-        next = snapshot.parent().and_then(|parent| metadata.snapshot(parent));
+        next = if seen.insert(snapshot.id()) { snapshot.parent().and_then(|parent| metadata.snapshot(parent)) } else { None };
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// One attempt at a replacement.

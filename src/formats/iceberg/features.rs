@@ -92,8 +92,7 @@ fn is_encrypted(metadata: &Metadata) -> bool {
     keys.is_some_and(|keys| !keys.is_empty()) || metadata.properties.contains_key("encryption.key-id")
 }
 
-/// Whether files of the table may be replaced. What only manifests can tell (ORC and Avro files) is refused when files and deletes
-/// are read.
+/// Whether files of the table may be replaced. What only manifests can tell is refused when files and deletes are read.
 ///
 /// # Errors
 ///

@@ -35,6 +35,7 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
         commit_attempts: u32::try_from(number("commit.retry.num-retries", 4).saturating_add(1)).unwrap_or(u32::MAX),
         min_wait_ms: number("commit.retry.min-wait-ms", 100),
         max_wait_ms: number("commit.retry.max-wait-ms", 60_000),
+        total_wait_ms: number("commit.retry.total-timeout-ms", 1_800_000),
     }
 }
 

@@ -79,7 +79,7 @@ impl Options {
 /// What a run came to.
 #[derive(Debug)]
 pub struct Finished {
-    /// Landed, partial or nothing to do; other ends are errors.
+    /// Every end but planned.
     pub outcome: Outcome,
     /// The version that was planned on.
     pub base_version: Option<Version>,
@@ -87,12 +87,14 @@ pub struct Finished {
     pub versions: Vec<Version>,
     /// The table before.
     pub before: Totals,
-    /// The table after.
+    /// The table after; what it was before, where nothing of the run is known to be in it.
     pub after: Totals,
     /// What was planned at first.
     pub plan: PlanDocument,
     /// What was done.
     pub report: Report,
+    /// Why it was lost or is unknown.
+    pub error: Option<Error>,
 }
 
 /// What was done: the `report` of cli.md.

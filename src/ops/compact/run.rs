@@ -9,7 +9,7 @@ use super::survey::{Scope, Survey, survey, totals};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
 use crate::engine::{RewriteTask, Rewritten};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
@@ -55,6 +55,7 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
         versions: Vec::new(),
         next_part: 0,
         groups_begun: 0,
+        offered: false,
         end: None,
     };
     run.report.leftovers_removed = leftovers;
@@ -108,6 +109,8 @@ struct Run<'a> {
     next_part: u32,
     /// Groups of earlier parts: numbers of groups go on over the parts of a run.
     groups_begun: usize,
+    /// Whether a commit was ever tried.
+    offered: bool,
     /// Set when a commit was lost for good or its outcome is unknown: nothing more is tried.
     end: Option<(State, Error)>,
 }
@@ -174,8 +177,9 @@ impl Run<'_> {
         let landing = self.land(Arc::clone(base), part, written).await;
         match landing.end {
             State::Landed(version) => {
-                leftovers::withdraw(self.parts, note).await;
+                // The note leads to half a checkpoint too, should this process die over it.
                 self.settle(version).await;
+                leftovers::withdraw(self.parts, note).await;
             }
             State::Lost => leftovers::undo(self.parts, note, &**base).await,
             // It may land yet: its files and the note that leads to them stay.
@@ -248,7 +252,7 @@ impl Run<'_> {
 
     async fn land(&mut self, base: Arc<dyn TableVersion>, part: u32, written: Vec<Written>) -> Landing {
         let defaults = base.defaults();
-        let patience = Patience { attempts: self.attempts(&*base), min_wait_ms: defaults.min_wait_ms, max_wait_ms: defaults.max_wait_ms };
+        let patience = Patience { attempts: self.attempts(&*base), ..Patience::from(defaults) };
         let mut groups = Vec::with_capacity(written.len());
         for group in written {
             self.report.rewritten(&group.done);
@@ -262,6 +266,7 @@ impl Run<'_> {
             groups,
             drop_dangling_deletes: self.options.remove_dangling_deletes,
         };
+        self.offered = true;
         land(self.table, base, change, patience, self.parts).await
     }
 
@@ -296,8 +301,13 @@ impl Run<'_> {
             .take()
             .or_else(|| (!all_settled).then(|| (State::Lost, Error::conflict("other writers kept changing the same files"))));
         if self.versions.is_empty() {
-            if let Some((_, error)) = end {
-                return Err(error);
+            if let Some((state, error)) = end {
+                let outcome = if state == State::Unknown { Outcome::Unknown } else { Outcome::Lost };
+                // A document tells of a run that came to its commit and that may be tried again; everything else is an error like any other.
+                return match error.kind() {
+                    Kind::Conflict | Kind::Unavailable if self.offered => Ok(self.ended(outcome, base, before, plan, Some(error))),
+                    _ => Err(error),
+                };
             }
             if !self.report.groups_failed.is_empty() {
                 return Err(self.report.groups_failed.swap_remove(0).into_error());
@@ -318,7 +328,12 @@ impl Run<'_> {
             _ => self.totals_after(before).await,
         };
         self.report.delete_files_removed = before.delete_files.saturating_sub(after.delete_files);
-        Ok(Finished { outcome, base_version: base.snapshot().version, versions: self.versions, before, after, plan, report: self.report })
+        Ok(Finished { after, ..self.ended(outcome, base, before, plan, None) })
+    }
+
+    fn ended(self, outcome: Outcome, base: &dyn TableVersion, before: Totals, plan: PlanDocument, error: Option<Error>) -> Finished {
+        let base_version = base.snapshot().version;
+        Finished { outcome, base_version, versions: self.versions, before, after: before, plan, report: self.report, error }
     }
 }
 

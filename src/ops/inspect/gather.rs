@@ -199,7 +199,7 @@ mod tests {
             &self.snapshot
         }
         fn defaults(&self) -> Defaults {
-            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0 }
+            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0, total_wait_ms: 0 }
         }
         fn rewritable(&self) -> Result<()> {
             Ok(())

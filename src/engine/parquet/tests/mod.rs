@@ -3,6 +3,7 @@
 mod by_value;
 mod copy;
 mod encode;
+mod foreign;
 mod golden;
 mod inputs;
 mod route;
