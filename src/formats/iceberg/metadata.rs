@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::schemas::{current_schema, every_column, schema_id};
 use super::spec::Spec;
 use super::travel::Pin;
 use super::types;
@@ -54,7 +55,8 @@ pub(crate) struct Metadata {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotView<'a>(pub(crate) &'a Json);
 
-fn wrong(what: &'static str) -> Error {
+/// Metadata is damaged in the way that `what` says.
+pub(super) fn wrong(what: &'static str) -> Error {
     Error::corrupt(format!("table metadata is damaged: {what}"))
 }
 
@@ -131,14 +133,6 @@ impl Metadata {
             None => Location::parse(path),
         };
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
-    }
-
-    /// The schemas that can be understood, the current one first and then the newer before the older.
-    pub(crate) fn schemas(&self) -> Vec<Schema> {
-        let mut schemas = old_schemas(&self.doc);
-        schemas.push(self.schema.clone());
-        schemas.reverse();
-        schemas
     }
 
     /// The same table at the snapshot of `pin`.
@@ -269,36 +263,6 @@ fn locate(text: &str, file: &Location, root: Option<&Location>) -> Result<(Locat
     let opened = opened.ok_or_else(wrong)?;
     let base = Relative::new(text, &opened).ok_or_else(wrong)?;
     Ok((opened, Some(base)))
-}
-
-fn current_schema(doc: &Json) -> Result<(Json, i64)> {
-    let id = doc.get("current-schema-id").and_then(Json::as_i64);
-    let listed = doc.get("schemas").and_then(Json::as_array);
-    let found = match (listed, id) {
-        (Some(listed), Some(id)) => listed.iter().find(|schema| schema_id(schema) == id),
-        (Some(listed), None) if doc.get("schema").is_none() => listed.iter().max_by_key(|schema| schema_id(schema)),
-        _ => None,
-    };
-    let found = found.or_else(|| doc.get("schema")).ok_or_else(|| wrong("the current schema is not listed"))?;
-    Ok((found.clone(), schema_id(found)))
-}
-
-fn schema_id(schema: &Json) -> i64 {
-    schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0)
-}
-
-/// Every schema that can be understood, by id.
-fn old_schemas(doc: &Json) -> Vec<Schema> {
-    let mut listed: Vec<&Json> = doc.get("schemas").and_then(Json::as_array).into_iter().flatten().collect();
-    listed.sort_by_key(|schema| schema_id(schema));
-    listed.into_iter().filter_map(|schema| types::schema(schema).ok()).collect()
-}
-
-/// The newest form of every column the table ever had: old specs may name columns that were dropped.
-fn every_column(doc: &Json, current: &Schema) -> BTreeMap<i32, Field> {
-    let old = old_schemas(doc);
-    let fields = old.iter().chain([current]).flat_map(|schema| schema.leaves_and_groups().cloned().collect::<Vec<_>>());
-    fields.map(|field| (field.id, field)).collect()
 }
 
 fn specs(doc: &Json, columns: &BTreeMap<i32, Field>) -> Result<BTreeMap<i32, Arc<Spec>>> {

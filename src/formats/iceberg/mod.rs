@@ -28,6 +28,7 @@ mod reshape;
 mod row_deletes;
 mod row_delta;
 mod scan;
+mod schemas;
 mod spec;
 mod stats;
 mod summary;
