@@ -39,7 +39,7 @@ fn rows_marked_as_deleted_stay_deleted_through_a_second_deletion_and_a_compactio
 /// Marks the rows of every file at the positions that `gone` names, and takes them out of `expected`.
 async fn mark(original: &Original, table: &Arc<dyn ObjectStore>, operation: &str, gone: impl Fn(u64) -> bool, expected: &mut Vec<String>) {
     let store = over(table);
-    let opened = original.open(&store);
+    let opened = original.open(&store).await.unwrap();
     let version = opened.load().await.unwrap();
     let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
     let deletes = version.row_deletes(&files).await.unwrap();
