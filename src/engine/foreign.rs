@@ -38,6 +38,7 @@ fn read_open(reader: &RowReader<'_>, file: &DataFile, deletes: &RowDeletes, inpu
     // ORC tells instants from times on the wall; Avro files of other writers often do not, and Iceberg's readers go by the table's type.
     let zones = if file.format == FileFormat::Orc { Zones::Alike } else { Zones::Any };
     let mut resolution = resolve_fields(decoder.fields(), reader.target, reader.output, zones)?;
+    reader.check(&resolution.columns)?;
     decoder.select(&std::mem::take(&mut resolution.roots))?;
     let shaper = Shaper { file, target: reader.target, columns: resolution.columns };
     let expected = decoder.rows().or(file.rows);

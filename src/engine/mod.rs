@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 pub use self::sql::Sql;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{DataFile, NewFile, OutputSpec, RowDeletes};
 use crate::units::Bytes;
 
@@ -88,4 +88,17 @@ pub trait Rewriter: Send + Sync {
     ///
     /// As [`Self::rewrite`].
     async fn stored_rows(&self, file: &DataFile) -> Result<u64>;
+
+    /// Turns the deletes of every file into positions, in the same order: where rows are deleted by value, the compared columns are read.
+    /// [`Self::rewrite`] does so by itself; this is for those who have to know the rows beforehand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rewrite`], of data files and of delete files.
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        if files.iter().any(|(_, deletes)| deletes.len().is_none()) {
+            return Err(Error::unsupported("this engine does not apply deletes by value"));
+        }
+        Ok(files.iter().map(|(_, deletes)| deletes.clone()).collect())
+    }
 }

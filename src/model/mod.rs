@@ -5,6 +5,7 @@
 //! drop them.
 
 pub mod change;
+pub mod deletes;
 mod evidence;
 pub mod file;
 pub mod literal;
@@ -17,8 +18,9 @@ pub mod stats;
 pub mod transform;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent};
-pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use change::{Change, GroupChange, Intent, Marked};
+pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
+pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use operation::{OperationId, digest};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice};
 pub use schema::{Field, Primitive, Schema, Type};

@@ -176,7 +176,7 @@ fn refusal(error: Error) -> Fate {
 }
 
 /// The live rows of the newest version, row ids included: every file is written again on its own into `scratch`, and read from there.
-async fn read(table: &dyn Table, engine: &dyn Rewriter, scratch: &Path) -> Result<Digest> {
+pub(crate) async fn read(table: &dyn Table, engine: &dyn Rewriter, scratch: &Path) -> Result<Digest> {
     let version = table.load().await?;
     version.rewritable()?;
     let files: Vec<DataFile> = version.files(false).try_collect().await?;

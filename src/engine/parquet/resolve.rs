@@ -46,6 +46,17 @@ pub(in crate::engine) enum Column {
     Constant(Option<Value>, DataType),
 }
 
+impl Column {
+    /// Whether the file has the column and, if it is a struct, every member of it.
+    pub(in crate::engine) fn is_stored(&self) -> bool {
+        match self {
+            Self::Constant(..) => false,
+            Self::Stored(_, Node::Struct(members, _)) => members.iter().all(Self::is_stored),
+            Self::Stored(..) => true,
+        }
+    }
+}
+
 /// What has to happen to the values of a stored column.
 #[derive(Debug)]
 pub(in crate::engine) enum Node {

@@ -5,9 +5,12 @@
 
 mod avro;
 mod commit;
+mod commit_deletes;
 mod dangling;
+mod delete_files;
 mod deletes;
 mod document;
+mod equality;
 mod features;
 mod manifest;
 mod manifest_list;
@@ -23,7 +26,9 @@ mod references;
 mod refs;
 mod reshape;
 mod row_deletes;
+mod row_delta;
 mod scan;
+mod schemas;
 mod spec;
 mod stats;
 mod summary;

@@ -1,5 +1,6 @@
 //! Rewrites of small files, compared by content.
 
+mod by_value;
 mod copy;
 mod encode;
 mod fixtures;
