@@ -42,6 +42,8 @@ pub enum Command {
     Compact(Box<commands::compact::CompactArgs>),
     /// Say what a table is made of and how healthy it is
     Inspect(commands::inspect::InspectArgs),
+    /// Check that a table is what its metadata says; nothing is ever written
+    Fsck(commands::fsck::FsckArgs),
     /// Make a small lakehouse, run the verbs on it and say what to try
     Demo(commands::demo::DemoArgs),
     /// Print a completion script for a shell
@@ -116,6 +118,7 @@ async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
     match command {
         Command::Compact(args) => commands::compact::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,
+        Command::Fsck(args) => commands::fsck::run(args, session).await,
         Command::Demo(args) => commands::demo::run(args, session).await,
         Command::Completions(args) => commands::completions::run(args, &mut Cli::command(), session),
         Command::Config(args) => commands::config::run(args, session),

@@ -7,6 +7,7 @@
 pub mod change;
 mod evidence;
 pub mod file;
+pub mod finding;
 pub mod literal;
 pub mod output;
 pub mod predicate;
@@ -17,6 +18,7 @@ pub mod value;
 
 pub use change::{Change, GroupChange, Intent, OperationId};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{Snapshot, Totals, Version};

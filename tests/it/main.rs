@@ -6,6 +6,8 @@ mod architecture;
 mod cli;
 mod crash;
 mod documents;
+mod fsck;
+mod fuzz;
 mod golden;
 mod iceberg_golden;
 mod land;

@@ -16,7 +16,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{Change, DataFile, DeleteKind, FindingSink, OperationId, OutputSpec, Partition, Reach, RowDeletes, Snapshot, Version};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -164,6 +164,10 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
+        super::check::check(self, reach, found).await
     }
 }
 

@@ -1,0 +1,159 @@
+//! Looking into data files without changing anything.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use parquet::arrow::parquet_to_arrow_schema;
+
+use super::admission::Budget;
+use super::extremes::Extremes;
+use super::footer::{self, Opened};
+use super::read::{Input, RowWidth};
+use super::resolve::{Column, Constants, Node, Resolution, resolve};
+use super::stats::{self, Origin};
+use super::target::Target;
+use super::{ParquetRewriter, source};
+use crate::engine::{Contents, Depth, Examined, Inspector};
+use crate::error::{Error, Kind, Result};
+use crate::model::{DataFile, Field, FileFormat, FileStats, OutputSpec, Primitive, RowDeletes, Type};
+use crate::units::Bytes;
+
+#[async_trait]
+impl Inspector for ParquetRewriter {
+    async fn examine(&self, file: &DataFile, output: Option<&OutputSpec>, depth: Depth<'_>) -> Result<Examined> {
+        let size = Bytes(self.store.head(&file.location).await?.size);
+        // What the table says of the file is compared by others.
+        let file = DataFile { size, rows: None, ..file.clone() };
+        let output = output.map(|output| OutputSpec { row_ids: None, ..output.clone() });
+        let deletes = match depth {
+            Depth::Footer => None,
+            Depth::Rows(deletes) => Some(deletes.clone()),
+        };
+        let budget = Budget::new(self.settings.memory, Bytes(0));
+        let _permit = if deletes.is_some() { Some(self.admission.admit(budget.need()).await?) } else { None };
+        let (store, runtime) = (self.store.clone(), self.settings.runtime.clone());
+        let look =
+            move || Look { file, output, deletes, budget }.contents(|file| footer::peek(source(&store, &runtime, file)?, file, None));
+        let contents = self.settings.runtime.spawn_blocking(look).await;
+        let contents = contents.unwrap_or_else(|panic| Err(Error::bug("looking into a file broke off").because(panic)));
+        match contents {
+            Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Unsupported) => Ok(Examined { size, contents: Err(error) }),
+            Err(error) => Err(error),
+            Ok(contents) => Ok(Examined { size, contents: Ok(contents) }),
+        }
+    }
+}
+
+/// The blocking half of one look.
+struct Look {
+    file: DataFile,
+    output: Option<OutputSpec>,
+    deletes: Option<RowDeletes>,
+    budget: Budget,
+}
+
+impl Look {
+    fn contents(&self, open: impl FnOnce(&DataFile) -> Result<Opened>) -> Result<Contents> {
+        if self.file.format == FileFormat::Parquet && self.file.size == Bytes(0) {
+            return Err(Error::corrupt("the file is empty").about("file", &self.file.location));
+        }
+        let opened = open(&self.file)?;
+        let mut contents = Contents { rows: opened.rows, ..Contents::default() };
+        let Some(output) = &self.output else { return Ok(contents) };
+        let descriptor = opened.metadata.file_metadata().schema_descr();
+        // Columns that this build cannot read say nothing about the table.
+        let readable = parquet_to_arrow_schema(descriptor, None).map_err(|e| Error::unsupported("columns of unknown types").because(e));
+        let target = match readable.and_then(|_| comparable(output)).and_then(|()| Target::new(output)) {
+            Ok(target) => target,
+            Err(error) => {
+                contents.not_compared = Some(error);
+                return Ok(contents);
+            }
+        };
+        let resolution = match resolve(descriptor, &target, output, Constants::Fill) {
+            Ok(resolution) => resolution,
+            Err(error) => {
+                contents.mismatch = Some(error);
+                return Ok(contents);
+            }
+        };
+        let stored = stored(&target.fields, &resolution.columns);
+        match &self.deletes {
+            None => contents.stats = from_footer(&opened, &resolution, &stored),
+            Some(deletes) => contents.stats = self.from_rows(&opened, (&target, output), &stored, deletes)?,
+        }
+        Ok(contents)
+    }
+
+    /// The statistics of live rows.
+    fn from_rows(
+        &self,
+        opened: &Opened,
+        (target, output): (&Target, &OutputSpec),
+        stored: &[Stored],
+        deletes: &RowDeletes,
+    ) -> Result<FileStats> {
+        let widths = RowWidth::default();
+        let input = Input::new((&self.file, opened), target, output, self.budget, &widths)?;
+        let constants: BTreeSet<i32> = output.partition.constants.iter().map(|(id, _)| *id).collect();
+        let watched = stored.iter().filter(|column| !constants.contains(&column.id));
+        let mut extremes: Vec<(&Stored, Extremes)> = watched.map(|column| (column, Extremes::default())).collect();
+        let mut live = 0u64;
+        input.read(deletes, &mut |columns, rows, _| {
+            live = live.saturating_add(rows as u64);
+            for (column, seen) in &mut extremes {
+                seen.add(columns, &column.path);
+            }
+            Ok(())
+        })?;
+        let columns = extremes.into_iter().map(|(column, seen)| (column.id, seen.finish(live, column.path.len() == 1)));
+        Ok(FileStats { columns: columns.collect() })
+    }
+}
+
+/// Variants are compared by nobody: their parts have forms of their own.
+fn comparable(output: &OutputSpec) -> Result<()> {
+    let variant = output.schema.leaves_and_groups().any(|field| field.ty == Type::Primitive(Primitive::Variant));
+    if variant { Err(Error::unsupported("tables with variant columns are not compared column by column")) } else { Ok(()) }
+}
+
+/// A column of single values that a file stores, outside lists and maps.
+#[derive(Debug)]
+struct Stored {
+    id: i32,
+    /// Its position among the target's columns, then among the members of each struct around it.
+    path: Vec<usize>,
+    /// Whether the file holds it in the form of the table's type.
+    as_is: bool,
+}
+
+fn stored(fields: &[Field], columns: &[Column]) -> Vec<Stored> {
+    let mut found = Vec::new();
+    collect(fields, columns, &[], &mut found);
+    found
+}
+
+fn collect(fields: &[Field], columns: &[Column], above: &[usize], found: &mut Vec<Stored>) {
+    for (at, (field, column)) in fields.iter().zip(columns).enumerate() {
+        let path: Vec<usize> = above.iter().copied().chain([at]).collect();
+        match (&field.ty, column) {
+            (Type::Primitive(_), Column::Stored(_, Node::Leaf(conversion))) => {
+                found.push(Stored { id: field.id, path, as_is: conversion.changes_nothing() });
+            }
+            (Type::Struct(members), Column::Stored(_, Node::Struct(columns, _))) => collect(members, columns, &path, found),
+            _ => {}
+        }
+    }
+}
+
+/// The statistics of all stored rows that the footer has for columns in the table's own form.
+fn from_footer(opened: &Opened, resolution: &Resolution, stored: &[Stored]) -> FileStats {
+    let file = opened.metadata.file_metadata();
+    let as_is: BTreeSet<i32> = stored.iter().filter(|column| column.as_is).map(|column| column.id).collect();
+    let leaves: Vec<_> = resolution.leaves.iter().map(|leaf| leaf.filter(|leaf| as_is.contains(&leaf.id))).collect();
+    let mut all = None;
+    for group in opened.metadata.row_groups() {
+        stats::add_row_group(&mut all, group, &leaves, Origin::Copied(file));
+    }
+    all.unwrap_or_default()
+}
