@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod documents;
 mod fsck;
+mod fsck_golden;
 mod fuzz;
 mod golden;
 mod iceberg_golden;

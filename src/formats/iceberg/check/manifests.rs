@@ -222,3 +222,39 @@ pub(super) fn summary(scan: &Scan, snapshot: SnapshotView<'_>, survey: &Survey, 
         found(Finding::new(Fault::SummaryWrong, place, format!("the current snapshot's {key} is {said}, its live files have {counted}")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::formats::iceberg::avro::Datum;
+    use crate::model::{Field, Primitive, Type};
+
+    fn wrong(tuple: Datum, summary: &FieldSummary) -> bool {
+        let column = Field {
+            id: 1,
+            name: "d".into(),
+            physical: "d".into(),
+            required: false,
+            ty: Type::Primitive(Primitive::Double),
+            initial_default: None,
+        };
+        let json = serde_json::json!([{"name": "d", "transform": "identity", "source-id": 1, "field-id": 1000}]);
+        let spec = Spec::parse(0, Some(&json), &BTreeMap::from([(1, column)])).unwrap();
+        let mut bounds = Bounds { spec: &spec, summaries: Some(std::slice::from_ref(summary)), last: None, wrong: false };
+        bounds.check(Arc::new(spec.partition(&[tuple]).unwrap()));
+        bounds.wrong
+    }
+
+    #[test]
+    fn partition_bounds_must_hold_every_file() {
+        let bytes = |value: f64| Some(value.to_le_bytes().to_vec());
+        let summary = FieldSummary { contains_null: false, contains_nan: Some(false), lower: bytes(1.0), upper: bytes(2.0) };
+        assert!(!wrong(Datum::Double(1.0), &summary) && !wrong(Datum::Double(2.0), &summary));
+        assert!(wrong(Datum::Double(0.5), &summary) && wrong(Datum::Double(2.5), &summary));
+        assert!(wrong(Datum::Null, &summary) && wrong(Datum::Double(f64::NAN), &summary));
+        let open = FieldSummary { contains_null: true, contains_nan: None, lower: None, upper: None };
+        assert!([Datum::Null, Datum::Double(f64::NAN), Datum::Double(9.0)].into_iter().all(|tuple| !wrong(tuple, &open)));
+    }
+}
