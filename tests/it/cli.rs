@@ -44,7 +44,7 @@ fn usage_errors_end_with_2_and_are_json_where_json_was_asked_for() {
 #[test]
 fn a_place_without_a_table_ends_with_3_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
-    for verb in ["compact", "inspect"] {
+    for verb in ["compact", "inspect", "fsck"] {
         let json = otf(folder.path(), &[verb, "./nothing", "--output", "json"]);
         assert_eq!(status(&json), 3);
         let error = &document(&json)["error"];

@@ -52,10 +52,26 @@ fn has_metadata(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".metadata.json"))
 }
 
+fn relative_home(table: &Path) -> Option<Location> {
+    let mut files: Vec<_> = std::fs::read_dir(table.join("metadata")).ok()?.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(".metadata.json"));
+    files.sort();
+    let bytes = std::fs::read(files.last()?).unwrap();
+    let text = if bytes.starts_with(&[0x1f, 0x8b]) {
+        std::io::read_to_string(flate2::read::GzDecoder::new(bytes.as_slice())).unwrap()
+    } else {
+        String::from_utf8(bytes).unwrap()
+    };
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    Location::parse(&format!("/{}", document["location"].as_str()?)).ok()
+}
+
 /// A line for each kind of finding of a deep check, with how many there are; notes are left out.
 async fn checked(table: &Path, is_delta: bool) -> Vec<String> {
     let moved = Moved::new(table);
-    let root = moved.home().cloned().unwrap_or_else(|| Location::parse(table.to_str().unwrap()).unwrap());
+    // A table whose metadata gives a relative place lies as if at the top.
+    let home = moved.home().cloned().or_else(|| relative_home(table));
+    let root = home.unwrap_or_else(|| Location::parse(table.to_str().unwrap()).unwrap());
     let store = Store::new(Arc::new(moved));
     let runtime = tokio::runtime::Handle::current();
     let engine = ParquetRewriter::new(store.clone(), Settings { memory: Bytes::mib(256), threads: 2, runtime }).unwrap();

@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use arrow_schema::{DataType, FieldRef, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use bytes::Bytes as Buffer;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
@@ -78,7 +80,11 @@ async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Re
     let damaged = |error: ParquetError| read_error(error, file);
     // Other writers' Arrow hints only multiply the types to expect.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load_async(&mut source, options).await.map_err(damaged)?;
+    let metadata = ArrowReaderMetadata::load_async(&mut source, options.clone()).await.map_err(damaged)?;
+    let metadata = match in_micros(&metadata) {
+        None => metadata,
+        Some(schema) => ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).map_err(damaged)?,
+    };
     let mask = columns(metadata.metadata());
     let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata);
     let mut batches = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(damaged)?;
@@ -86,6 +92,34 @@ async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Re
         checkpoint_rows::read(&batch, each).map_err(|error| error.about("file", file))?;
     }
     Ok(())
+}
+
+/// The schema to read the file with where it keeps timestamps in 12 bytes: as nanoseconds they end in 2262, and later ones turn into times
+/// long ago. The log keeps microseconds.
+fn in_micros(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
+    fn column(field: &FieldRef, physical: &mut impl Iterator<Item = Physical>) -> FieldRef {
+        let ty = match field.data_type() {
+            DataType::Struct(members) => DataType::Struct(members.iter().map(|member| column(member, physical)).collect()),
+            DataType::List(item) => DataType::List(column(item, physical)),
+            DataType::Map(entries, sorted) => DataType::Map(column(entries, physical), *sorted),
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) if physical.next() == Some(Physical::INT96) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => return Arc::clone(field),
+            other => {
+                physical.next();
+                other.clone()
+            }
+        };
+        Arc::new(field.as_ref().clone().with_data_type(ty))
+    }
+    let leaves = metadata.parquet_schema().columns();
+    if !leaves.iter().any(|leaf| leaf.physical_type() == Physical::INT96) {
+        return None;
+    }
+    let mut physical = leaves.iter().map(|leaf| leaf.physical_type());
+    let columns: Vec<FieldRef> = metadata.schema().fields().iter().map(|field| column(field, &mut physical)).collect();
+    Some(Arc::new(ArrowSchema::new(columns)))
 }
 
 /// The columns of the actions we read. Statistics are stored twice at times: the text wins, and the columns then stay unread.

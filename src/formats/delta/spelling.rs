@@ -1,5 +1,6 @@
 //! Files that the log spells in several ways: readers that compare paths as text take them for several files.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -75,13 +76,17 @@ impl Spellings<'_> {
         Ok(())
     }
 
-    fn keys(&self, path: &str, vector: Option<&Vector>) -> Result<(Text, FileKey)> {
+    /// Absolute paths are told apart by what they mean: readers bring them to one form before they compare. Relative ones are compared as text.
+    fn keys(&self, raw: &str, vector: Option<&Vector>) -> Result<(Text, FileKey)> {
+        let place = path::resolve(self.root, raw)?;
+        let text = if path::is_absolute(raw) { Cow::Owned(place.to_string()) } else { Cow::Borrowed(raw) };
+        let vector = vector.map(Vector::id);
         let half = |salt: u8| {
             let mut hasher = DefaultHasher::new();
-            (salt, path, vector.map(Vector::id)).hash(&mut hasher);
+            (salt, &text, &vector).hash(&mut hasher);
             hasher.finish()
         };
-        Ok(((half(1), half(2)), FileKey::of(self.root, path, vector)?))
+        Ok(((half(1), half(2)), FileKey::new(&place, vector.as_deref())))
     }
 
     fn end_of_commit(&mut self, found: &mut (dyn FnMut(Finding) + Send)) {
