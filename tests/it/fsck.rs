@@ -219,8 +219,15 @@ mod data_files {
     #[test]
     fn one_that_two_manifest_entries_name() {
         let mut table = Damaged::fixture("iceberg_v2_posdeletes");
-        table.entries("24896e91", |entries| entries.push(entries[0].clone()));
+        table.entries("24896e91", |entries| {
+            let mut again = entries[0].clone();
+            let path = again.text(&["data_file", "file_path"]);
+            again.set_text(&["data_file", "file_path"], &path.replacen("file:/tmp", "file:///tmp/../tmp", 1));
+            assert_ne!(path, again.text(&["data_file", "file_path"]));
+            entries.push(again);
+        });
         only(&table, &NEWEST, "error duplicate-reference", ".parquet");
+        assert_eq!(check(&table, &NEWEST).counts.error, 1);
     }
 }
 

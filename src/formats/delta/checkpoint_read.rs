@@ -176,3 +176,46 @@ impl AsyncFileReader for Source {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::TimestampMicrosecondType;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// 2960-10-31T01:00:00Z, as Spark's older writers keep it: nanoseconds of the day, then the Julian day.
+    fn checkpoint() -> Buffer {
+        let schema = "message m { optional group add { optional int64 size; optional group max { optional int96 ts; } } }";
+        let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(parse_message_type(schema).unwrap()), Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut sizes = group.next_column().unwrap().unwrap();
+        sizes.typed::<parquet::data_type::Int64Type>().write_batch(&[7], Some(&[2]), None).unwrap();
+        sizes.close().unwrap();
+        let mut times = group.next_column().unwrap().unwrap();
+        let mut time = Int96::new();
+        let nanos = 3_600_000_000_000_u64;
+        let low = u32::try_from(nanos & 0xffff_ffff).unwrap();
+        time.set_data(low, u32::try_from(nanos >> 32).unwrap(), 2_440_588 + 361_894);
+        times.typed::<Int96Type>().write_batch(&[time], Some(&[3]), None).unwrap();
+        times.close().unwrap();
+        group.close().unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    #[test]
+    fn timestamps_of_12_bytes_are_read_beyond_2262() {
+        let bytes = checkpoint();
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&bytes, options.clone()).unwrap();
+        let schema = in_micros(&metadata).unwrap();
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).unwrap();
+        let batch = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata).build().unwrap().next().unwrap().unwrap();
+        let times = Arc::clone(batch.column(0).as_struct().column(1).as_struct().column(0));
+        assert_eq!(times.as_primitive::<TimestampMicrosecondType>().value(0), (361_894 * 24 + 1) * 3_600_000_000);
+    }
+}

@@ -244,6 +244,10 @@ impl Record {
         text
     }
 
+    pub(crate) fn set_text(&mut self, path: &[&str], value: &str) {
+        *self.at(path).unwrap() = Avro::String(value.into());
+    }
+
     pub(crate) fn set_long(&mut self, path: &[&str], value: i64) {
         *self.at(path).unwrap() = Avro::Long(value);
     }
