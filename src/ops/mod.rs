@@ -6,6 +6,7 @@ pub mod fsck;
 pub mod inspect;
 pub mod land;
 pub mod leftovers;
+pub mod query;
 
 use async_trait::async_trait;
 

@@ -1,7 +1,7 @@
 //! A short run of the fuzz targets with mutations that are the same each time; `OTF_FUZZ_RUNS` makes it longer, `OTF_FUZZ_SEED` another.
-//! `tests/fuzz` runs the same targets under libFuzzer.
+//! The targets are plain functions of bytes, so that a fuzzer that looks for new code can call them too.
 
-#[path = "../fuzz/src/targets.rs"]
+#[path = "../fuzz/targets.rs"]
 mod targets;
 
 use std::panic::catch_unwind;

@@ -6,3 +6,4 @@ pub mod config;
 pub mod demo;
 pub mod fsck;
 pub mod inspect;
+pub mod query;

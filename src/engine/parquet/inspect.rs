@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use parquet::arrow::parquet_to_arrow_schema;
+use tokio::runtime::Handle;
 
+use super::ParquetRewriter;
 use super::admission::Budget;
 use super::extremes::Extremes;
 use super::footer::{self, Opened};
@@ -12,10 +14,11 @@ use super::read::{Input, RowWidth};
 use super::resolve::{Column, Constants, Node, Resolution, resolve};
 use super::stats::{self, Origin};
 use super::target::Target;
-use super::{ParquetRewriter, source};
+use crate::engine::rows::{Each, RowReader, Start, source};
 use crate::engine::{Contents, Depth, Examined, Inspector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{DataFile, Field, FileFormat, FileStats, OutputSpec, Primitive, RowDeletes, Type};
+use crate::store::Store;
 use crate::units::Bytes;
 
 #[async_trait]
@@ -32,8 +35,7 @@ impl Inspector for ParquetRewriter {
         let budget = Budget::new(self.settings.memory, Bytes(0));
         let _permit = if deletes.is_some() { Some(self.admission.admit(budget.need()).await?) } else { None };
         let (store, runtime) = (self.store.clone(), self.settings.runtime.clone());
-        let look =
-            move || Look { file, output, deletes, budget }.contents(|file| footer::peek(source(&store, &runtime, file)?, file, None));
+        let look = move || Look { store, runtime, file, output, deletes, budget }.contents();
         let contents = self.settings.runtime.spawn_blocking(look).await;
         let contents = contents.unwrap_or_else(|panic| Err(Error::bug("looking into a file broke off").because(panic)));
         match contents {
@@ -46,6 +48,8 @@ impl Inspector for ParquetRewriter {
 
 /// The blocking half of one look.
 struct Look {
+    store: Store,
+    runtime: Handle,
     file: DataFile,
     output: Option<OutputSpec>,
     deletes: Option<RowDeletes>,
@@ -53,11 +57,14 @@ struct Look {
 }
 
 impl Look {
-    fn contents(&self, open: impl FnOnce(&DataFile) -> Result<Opened>) -> Result<Contents> {
-        if self.file.format == FileFormat::Parquet && self.file.size == Bytes(0) {
+    fn contents(&self) -> Result<Contents> {
+        if self.file.format != FileFormat::Parquet {
+            return self.foreign();
+        }
+        if self.file.size == Bytes(0) {
             return Err(Error::corrupt("the file is empty").about("file", &self.file.location));
         }
-        let opened = open(&self.file)?;
+        let opened = footer::peek(source(&self.store, &self.runtime, &self.file), &self.file, None)?;
         let mut contents = Contents { rows: opened.rows, ..Contents::default() };
         let Some(output) = &self.output else { return Ok(contents) };
         let descriptor = opened.metadata.file_metadata().schema_descr();
@@ -85,6 +92,22 @@ impl Look {
         Ok(contents)
     }
 
+    /// Files in ORC and Avro say little of themselves: they are read from start to end or not at all.
+    fn foreign(&self) -> Result<Contents> {
+        let (Some(deletes), Some(output)) = (&self.deletes, &self.output) else {
+            let message = format!("data files in {} are looked into where every row is read", self.file.format.as_str());
+            return Err(Error::unsupported(message));
+        };
+        comparable(output)?;
+        let target = Target::new(output)?;
+        let mut watched = Vec::new();
+        primitives(&target.fields, &[], &mut watched);
+        let reader = RowReader::new(self.store.clone(), self.runtime.clone(), &target, output, self.budget);
+        let read = |each: &mut Each<'_>| reader.read(&self.file, deletes, Start::default(), each);
+        let (live, stats) = live_rows(&watched, output, read)?;
+        Ok(Contents { rows: live.saturating_add(deletes.len()), stats, ..Contents::default() })
+    }
+
     /// The statistics of live rows.
     fn from_rows(
         &self,
@@ -95,20 +118,25 @@ impl Look {
     ) -> Result<FileStats> {
         let widths = RowWidth::default();
         let input = Input::new((&self.file, opened), target, output, self.budget, &widths)?;
-        let constants: BTreeSet<i32> = output.partition.constants.iter().map(|(id, _)| *id).collect();
-        let watched = stored.iter().filter(|column| !constants.contains(&column.id));
-        let mut extremes: Vec<(&Stored, Extremes)> = watched.map(|column| (column, Extremes::default())).collect();
-        let mut live = 0u64;
-        input.read(deletes, &mut |columns, rows, _| {
-            live = live.saturating_add(rows as u64);
-            for (column, seen) in &mut extremes {
-                seen.add(columns, &column.path);
-            }
-            Ok(())
-        })?;
-        let columns = extremes.into_iter().map(|(column, seen)| (column.id, seen.finish(live, column.path.len() == 1)));
-        Ok(FileStats { columns: columns.collect() })
+        Ok(live_rows(stored, output, |each| input.read(deletes, each))?.1)
     }
+}
+
+/// Counts the rows that `read` hands out, and gathers what they hold in the columns `watched`.
+fn live_rows(watched: &[Stored], output: &OutputSpec, read: impl FnOnce(&mut Each<'_>) -> Result<()>) -> Result<(u64, FileStats)> {
+    let constants: BTreeSet<i32> = output.partition.constants.iter().map(|(id, _)| *id).collect();
+    let watched = watched.iter().filter(|column| !constants.contains(&column.id));
+    let mut extremes: Vec<(&Stored, Extremes)> = watched.map(|column| (column, Extremes::default())).collect();
+    let mut live = 0u64;
+    read(&mut |columns, rows, _| {
+        live = live.saturating_add(rows as u64);
+        for (column, seen) in &mut extremes {
+            seen.add(columns, &column.path);
+        }
+        Ok(())
+    })?;
+    let columns = extremes.into_iter().map(|(column, seen)| (column.id, seen.finish(live, column.path.len() == 1)));
+    Ok((live, FileStats { columns: columns.collect() }))
 }
 
 /// Variants are compared by nobody: their parts have forms of their own.
@@ -142,6 +170,18 @@ fn collect(fields: &[Field], columns: &[Column], above: &[usize], found: &mut Ve
             }
             (Type::Struct(members), Column::Stored(_, Node::Struct(columns, _))) => collect(members, columns, &path, found),
             _ => {}
+        }
+    }
+}
+
+/// Every column of single values outside lists and maps.
+fn primitives(fields: &[Field], above: &[usize], found: &mut Vec<Stored>) {
+    for (at, field) in fields.iter().enumerate() {
+        let path: Vec<usize> = above.iter().copied().chain([at]).collect();
+        match &field.ty {
+            Type::Primitive(_) => found.push(Stored { id: field.id, path, as_is: false }),
+            Type::Struct(members) => primitives(members, &path, found),
+            Type::List(_) | Type::Map(..) => {}
         }
     }
 }

@@ -32,6 +32,7 @@ mod stats_write;
 mod table;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod version;
 
 pub use table::DeltaTable;

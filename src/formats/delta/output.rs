@@ -19,6 +19,11 @@ pub(super) fn stored<'a>(schema: &'a Schema, partition_columns: &[String]) -> Ve
     schema.fields.iter().filter(|field| !partition_columns.contains(&field.name)).collect()
 }
 
+/// How columns are found in data files.
+pub(super) fn matching(mapping: Mapping) -> FieldMatching {
+    if mapping == Mapping::Id { FieldMatching::FieldIds { names: None } } else { FieldMatching::PhysicalNames }
+}
+
 /// The specification for files of `partition`.
 ///
 /// # Errors
@@ -45,9 +50,10 @@ pub(super) fn spec(
     Ok(OutputSpec {
         directory: partition::directory(root, partition, &columns),
         partition: Arc::clone(partition),
+        routing: None,
         schema: Schema { fields: stored(schema, &metadata.partition_columns).into_iter().cloned().collect() },
         field_ids: mapping != Mapping::None,
-        matching: if mapping == Mapping::Id { FieldMatching::FieldIds { names: None } } else { FieldMatching::PhysicalNames },
+        matching: matching(mapping),
         row_ids: row_tracking::columns(state)?,
         codec,
         target_file_size: target,

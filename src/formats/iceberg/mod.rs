@@ -21,6 +21,8 @@ mod pointer;
 mod positions;
 mod puffin;
 mod references;
+mod refs;
+mod reshape;
 mod row_deletes;
 mod scan;
 mod spec;
@@ -30,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod travel;
 mod types;
 mod values;
 

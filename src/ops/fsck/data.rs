@@ -191,7 +191,7 @@ impl Look<'_> {
 
     /// How the table's columns are recognised in `file`. What new files would look like besides does not matter here.
     fn output(&self, file: &DataFile) -> Result<OutputSpec> {
-        let wishes = OutputWishes { target_file_size: Some(Bytes::mib(512)), codec: Some(Codec::Uncompressed) };
+        let wishes = OutputWishes { target_file_size: Some(Bytes::mib(512)), codec: Some(Codec::Uncompressed), ..OutputWishes::default() };
         self.version.output(&file.partition, &wishes)
     }
 }

@@ -2,8 +2,10 @@
 
 mod copy;
 mod encode;
+mod foreign;
 mod golden;
 mod inputs;
+mod route;
 mod types;
 
 use std::path::Path as FsPath;
@@ -109,6 +111,7 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
     OutputSpec {
         directory: Location::parse(folder.to_str().unwrap()).unwrap(),
         partition: Arc::new(Partition::default()),
+        routing: None,
         schema: Schema { fields },
         field_ids: true,
         matching: FieldMatching::PhysicalNames,

@@ -1,24 +1,18 @@
 //! Every parser of the tool, each as a function of bytes that must come back: with a value or an error, never with a panic, in bounded time and
 //! memory. Formats are reached as the tool reaches them, through tables in memory.
 
+mod tables;
+
 use std::cell::RefCell;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use otf::catalog;
-use otf::error::{Error, Result};
-use otf::formats::Table;
 use otf::formats::delta::DeltaTable;
 use otf::location::Location;
-use otf::model::{DataFile, Field, Primitive, Reach, Schema, Type};
-use otf::store::{Resolve, Store};
+use otf::model::{Field, Primitive, Schema, Type};
 use serde_json::{Value as Json, json};
-use tokio::runtime::{Builder, Runtime};
+use tables::read;
 
 /// A target, and the seeds to begin with: files below `fixtures/`, else texts.
 pub(crate) type Target = (&'static str, fn(&[u8]), &'static [&'static str]);
@@ -125,48 +119,6 @@ const STATS: &[&str] = &[
 ];
 
 const DELTA_ROOT: &str = "/t";
-
-struct OneStore(Arc<dyn ObjectStore>);
-
-impl Resolve for OneStore {
-    fn resolve(&self, location: &Location) -> Result<(Arc<dyn ObjectStore>, Path)> {
-        let path = Path::parse(location.path()).map_err(|e| Error::usage("no such name").because(e))?;
-        Ok((Arc::clone(&self.0), path))
-    }
-}
-
-thread_local! {
-    static RUNTIME: RefCell<Runtime> = RefCell::new(Builder::new_current_thread().build().unwrap());
-}
-
-/// Reads everything that a table of these objects has: files with statistics, deletes, and what fsck looks at.
-fn read(root: &str, objects: Vec<(String, Bytes)>, open: fn(Store, Location) -> Box<dyn Table>) {
-    RUNTIME.with_borrow(|runtime| {
-        runtime.block_on(async {
-            let memory = InMemory::new();
-            let root = Location::parse(root).unwrap();
-            for (name, bytes) in objects {
-                let path = Path::parse(root.child(&name).path()).unwrap();
-                memory.put(&path, PutPayload::from_bytes(bytes)).await.unwrap();
-            }
-            let table = open(Store::new(Arc::new(OneStore(Arc::new(memory)))), root);
-            let Ok(version) = table.load().await else { return };
-            let mut files: Vec<DataFile> = Vec::new();
-            let mut stream = version.files(true);
-            while let Some(file) = stream.next().await {
-                files.extend(file);
-            }
-            drop(stream);
-            files.truncate(16);
-            for file in &files {
-                drop(version.row_deletes(std::slice::from_ref(file)).await);
-                drop(version.output(&file.partition, &otf::formats::OutputWishes::default()));
-            }
-            drop(version.rewritable());
-            drop(version.check(Reach::EveryVersion, &mut |_| {}).await);
-        });
-    });
-}
 
 fn delta(objects: Vec<(String, Bytes)>) {
     read(DELTA_ROOT, objects, |store, root| Box::new(DeltaTable::new(store, root)));
@@ -295,9 +247,7 @@ fn delta_hints(data: &[u8]) {
 
 /// The folder of fixtures.
 pub(crate) fn fixtures() -> PathBuf {
-    let here = FsPath::new(env!("CARGO_MANIFEST_DIR"));
-    let near = here.join("fixtures");
-    if near.is_dir() { near } else { here.join("../../fixtures") }
+    FsPath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
 /// The table of an Iceberg fixture with one of its metadata files (the first whose name holds `part`) replaced.
