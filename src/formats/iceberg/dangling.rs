@@ -14,7 +14,7 @@ use crate::location::Location;
 use crate::model::DeleteKind;
 
 /// Paths alone tell, whatever the scheme: a delete is kept where in doubt. Places are kept as hashes: two that collide only keep a delete.
-fn path_hash(place: &Location) -> u64 {
+pub(crate) fn path_hash(place: &Location) -> u64 {
     let mut hasher = DefaultHasher::new();
     place.path().hash(&mut hasher);
     hasher.finish()

@@ -17,7 +17,9 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
+use crate::model::{
+    At, Change, DataFile, DeleteKind, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Version,
+};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -216,6 +218,10 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
+        super::check::check(self, reach, found).await
     }
 }
 
