@@ -15,7 +15,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent, OperationId};
+pub use change::{Change, GroupChange, Intent, Marked, OperationId};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
 pub use schema::{Field, Primitive, Schema, Type};

@@ -239,7 +239,7 @@ impl Run<'_> {
         }
         let inputs = group.files.iter().cloned().zip(deletes).collect();
         let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
-        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone() };
+        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
     }
 

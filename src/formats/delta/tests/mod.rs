@@ -151,7 +151,7 @@ fn change(version: &dyn TableVersion, removes: Vec<DataFile>, rows: u64) -> Chan
         part: 0,
         base: version.snapshot().version,
         intent: Intent::Rearrange,
-        groups: vec![GroupChange { removes, live_rows: rows, adds: vec![added] }],
+        groups: vec![GroupChange { removes, live_rows: rows, adds: vec![added], ..GroupChange::default() }],
         drop_dangling_deletes: false,
     }
 }

@@ -22,7 +22,7 @@ async fn replacing(version: &dyn TableVersion, names: &[&str]) -> Change {
     let partition = Arc::clone(&removes[0].partition);
     let location = version.output(&partition, &OutputWishes::default()).unwrap().directory.child("new");
     let adds = vec![NewFile { location, size: Bytes(50), rows, partition, stats: FileStats::default(), split_offsets: vec![4] }];
-    let groups = vec![GroupChange { removes, live_rows: rows, adds }];
+    let groups = vec![GroupChange { removes, live_rows: rows, adds, ..GroupChange::default() }];
     Change { operation: OperationId("op".into()), part: 2, base: None, intent: Intent::Rearrange, groups, drop_dangling_deletes: false }
 }
 
