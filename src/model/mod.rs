@@ -17,7 +17,7 @@ pub mod value;
 
 pub use change::{Change, GroupChange, Intent, Marked, OperationId};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
-pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
+pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns, Tolerated};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};

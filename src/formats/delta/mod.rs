@@ -10,12 +10,16 @@ mod checkpoint_columns;
 mod checkpoint_read;
 mod checkpoint_rows;
 mod checkpoint_write;
+mod clustering;
 mod commit;
+mod compat;
 mod dv;
+mod dv_write;
 mod entry;
 mod lines;
 mod live;
 mod log;
+mod mark;
 mod output;
 mod partition;
 mod path;
@@ -30,6 +34,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod version;
+mod z85;
 
 pub use table::DeltaTable;
 pub use version::DeltaVersion;

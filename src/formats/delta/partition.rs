@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::actions::TextMap;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{Field, Partition, PartitionField, Schema, Value};
+use crate::model::{Field, Partition, PartitionField, Primitive, Schema, Type, Value, literal};
 
 /// The longest folder name that every storage takes, in bytes.
 const MAX_SEGMENT: usize = 200;
@@ -26,6 +26,41 @@ pub(super) fn model(values: &TextMap, columns: &[&Field]) -> Result<Partition> {
         Ok(PartitionField { name: column.name.clone(), value, text: text.unwrap_or("null").to_string() })
     });
     Ok(Partition { spec_id: 0, fields: fields.collect::<Result<_>>()?, constants: Vec::new() })
+}
+
+/// `partition` with the values that its columns have in every row, for files that are to hold them.
+///
+/// # Errors
+///
+/// `Unsupported` where the text in the log does not say what value it is.
+pub(super) fn with_constants(partition: &Partition, columns: &[&Field]) -> Result<Partition> {
+    let constants = columns.iter().zip(&partition.fields).map(|(column, field)| {
+        let value = match &field.value {
+            None => None,
+            Some(Value::String(text)) => Some(constant(text, &column.ty).ok_or_else(|| {
+                Error::unsupported("the partition column has to be written into files, and the log does not say which value it has")
+                    .about("column", &column.name)
+                    .hint("a timestamp needs a zone and every value must fit its column's type; nothing was changed")
+            })?),
+            Some(other) => Some(other.clone()),
+        };
+        Ok((column.id, value))
+    });
+    Ok(Partition { constants: constants.collect::<Result<_>>()?, ..partition.clone() })
+}
+
+fn constant(text: &str, ty: &Type) -> Option<Value> {
+    let Type::Primitive(ty) = ty else { return None };
+    match (ty, literal::parse(text, *ty)) {
+        // Beyond ASCII, writers disagree about what bytes a text stands for.
+        (Primitive::Binary, _) => text.is_ascii().then(|| Value::Bytes(text.as_bytes().to_vec())),
+        (Primitive::Decimal(_, scale), Some(Value::Decimal(unscaled, of))) if of <= *scale => {
+            let zeros = u32::try_from(scale.checked_sub(of)?).ok()?;
+            Some(Value::Decimal(unscaled.checked_mul(10_i128.checked_pow(zeros)?)?, *scale))
+        }
+        (Primitive::Decimal(..), _) => None,
+        (_, value) => value,
+    }
 }
 
 /// The partition columns named by the log, in order.
@@ -98,7 +133,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Primitive, Type};
 
     fn column(name: &str, physical: &str) -> Field {
         let ty = Type::Primitive(Primitive::String);

@@ -9,7 +9,7 @@ use super::metadata::Metadata;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes};
 use crate::location::Location;
-use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns};
+use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns, Tolerated};
 use crate::units::Bytes;
 
 /// Field id of `_row_id` (Iceberg spec, "Reserved Field IDs").
@@ -55,6 +55,7 @@ pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &O
         partition: Arc::clone(partition),
         schema: metadata.schema.clone(),
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: FieldMatching::FieldIds { names: name_mapping(metadata)? },
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,

@@ -24,7 +24,7 @@ use crate::engine::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::{
-    Codec, DataFile, Field, FieldMatching, FileFormat, NewFile, OutputSpec, Partition, Primitive, RowDeletes, Schema, Type,
+    Codec, DataFile, Field, FieldMatching, FileFormat, NewFile, OutputSpec, Partition, Primitive, RowDeletes, Schema, Tolerated, Type,
 };
 use crate::store::{Resolve, Store};
 use crate::units::Bytes;
@@ -111,6 +111,7 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
         partition: Arc::new(Partition::default()),
         schema: Schema { fields },
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: FieldMatching::PhysicalNames,
         row_ids: None,
         codec: Codec::Zstd(1),
