@@ -48,7 +48,8 @@ pub fn markdown(features: &[Feature]) -> String {
             Care::ReadOnly(why) => ("yes", "refused", why),
             Care::Refused(why) => ("refused", "refused", why),
         };
-        let how = if why.is_empty() || feature.how.is_empty() { format!("{why}{}", feature.how) } else { format!("{why}; {}", feature.how) };
+        let how =
+            if why.is_empty() || feature.how.is_empty() { format!("{why}{}", feature.how) } else { format!("{why}; {}", feature.how) };
         // Writing to a string cannot fail.
         let _: Result<(), _> = writeln!(text, "| `{}` | {read} | {rewritten} | {how} |", feature.name);
     }

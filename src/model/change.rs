@@ -116,7 +116,9 @@ impl GroupChange {
             let beyond = deleted.max().zip(file.rows).is_some_and(|(last, rows)| last >= rows);
             let before: u64 = file.deletes.iter().filter_map(|delete| delete.rows).fold(0, u64::saturating_add);
             if beyond || deleted.len() <= before {
-                return Err(Error::bug("a deletion of rows marks rows the file does not have, or no new ones").about("file", &file.location));
+                return Err(
+                    Error::bug("a deletion of rows marks rows the file does not have, or no new ones").about("file", &file.location)
+                );
             }
         }
         Ok(())

@@ -148,7 +148,12 @@ async fn copies(version: &dyn TableVersion, store: &Store, operation: &str) -> R
         let stats = file.stats.as_deref().cloned().unwrap_or_default();
         let rows = file.rows.unwrap() - deletes.len();
         let add = NewFile { location, size: file.size, rows, partition: Arc::clone(&file.partition), stats, split_offsets: vec![4] };
-        groups.push(GroupChange { removes: vec![file], live_rows: rows, adds: if rows == 0 { Vec::new() } else { vec![add] }, ..GroupChange::default() });
+        groups.push(GroupChange {
+            removes: vec![file],
+            live_rows: rows,
+            adds: if rows == 0 { Vec::new() } else { vec![add] },
+            ..GroupChange::default()
+        });
     }
     let operation = OperationId(operation.to_string());
     Ok(Change { operation, part: 0, base: version.snapshot().version, intent: Intent::Rearrange, groups, drop_dangling_deletes: true })

@@ -111,7 +111,14 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
     if resolver.read < file.num_columns() {
         resolver.obstacle("a file holds columns that the table no longer has");
     }
-    Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle, copied_only: resolver.copied_only })
+    Ok(Resolution {
+        columns: pairs,
+        roots,
+        read_as,
+        leaves: resolver.leaves,
+        obstacle: resolver.obstacle,
+        copied_only: resolver.copied_only,
+    })
 }
 
 /// How the file's columns are recognised.

@@ -21,15 +21,32 @@ const TYPES: [&str; 12] =
 
 /// Features a table of `icebergWriterCompatV1` may have, in use or not.
 const ALLOWED: [&str; 11] = [
-    "appendOnly", "columnMapping", "icebergWriterCompatV1", "icebergCompatV2", "domainMetadata", "vacuumProtocolCheck", "v2Checkpoint",
-    "inCommitTimestamp", "clustering", "timestampNtz", "typeWidening",
+    "appendOnly",
+    "columnMapping",
+    "icebergWriterCompatV1",
+    "icebergCompatV2",
+    "domainMetadata",
+    "vacuumProtocolCheck",
+    "v2Checkpoint",
+    "inCommitTimestamp",
+    "clustering",
+    "timestampNtz",
+    "typeWidening",
 ];
 /// Features it may list as long as they are not in use.
 const ALLOWED_IDLE: [&str; 6] = ["invariants", "changeDataFeed", "checkConstraints", "identityColumns", "generatedColumns", "rowTracking"];
 /// What version 3 allows beyond that.
 const ALLOWED_V3: [&str; 10] = [
-    "icebergCompatV3", "icebergWriterCompatV3", "deletionVectors", "variantType", "variantType-preview", "variantShredding",
-    "variantShredding-preview", "allowColumnDefaults", "checkpointProtection", "typeWidening-preview",
+    "icebergCompatV3",
+    "icebergWriterCompatV3",
+    "deletionVectors",
+    "variantType",
+    "variantType-preview",
+    "variantShredding",
+    "variantShredding-preview",
+    "allowColumnDefaults",
+    "checkpointProtection",
+    "typeWidening-preview",
 ];
 
 /// Whether `feature` is there and switched on.
@@ -137,11 +154,19 @@ impl Rules<'_> {
             "variant" => version > 2,
             _ => TYPES.contains(&name) || name.starts_with("decimal"),
         };
-        demand(self.columns.iter().flat_map(|column| &column.types).all(|name| allowed(name)), feature, "a column has a type it does not allow")?;
+        demand(
+            self.columns.iter().flat_map(|column| &column.types).all(|name| allowed(name)),
+            feature,
+            "a column has a type it does not allow",
+        )?;
         let numbered = self.schema.leaves_and_groups().all(|field| field.id >= 0);
         demand(version == 1 || numbered, feature, "elements, keys and values must have ids of their own")?;
         let widened = state.protocol.writes("typeWidening") || state.protocol.writes("typeWidening-preview");
-        demand(!widened || self.columns.iter().all(changed_as_iceberg_allows), feature, "a column's type was changed as Iceberg does not allow")?;
+        demand(
+            !widened || self.columns.iter().all(changed_as_iceberg_allows),
+            feature,
+            "a column's type was changed as Iceberg does not allow",
+        )?;
         let literal = |column: &Column| column.metadata.get("CURRENT_DEFAULT").and_then(Json::as_str).is_none_or(is_literal);
         demand(version < 3 || self.columns.iter().all(literal), feature, "a column's default is not a literal")
     }
@@ -162,7 +187,8 @@ impl Rules<'_> {
         let v3 = base == "icebergCompatV3";
         let allowed = |name: &str| ALLOWED.contains(&name) || ALLOWED_IDLE.contains(&name) || (v3 && ALLOWED_V3.contains(&name));
         demand(state.protocol.features().iter().all(|name| allowed(name)), feature, "the table has a feature it does not allow")?;
-        let marked = |prefix: &str| self.columns.iter().filter_map(|c| c.metadata.as_object()).flat_map(|m| m.keys()).any(|k| k.starts_with(prefix));
+        let marked =
+            |prefix: &str| self.columns.iter().filter_map(|c| c.metadata.as_object()).flat_map(|m| m.keys()).any(|k| k.starts_with(prefix));
         let constrained = properties.0.iter().any(|(key, _)| key.starts_with("delta.constraints."));
         let busy = constrained
             || settings::on(properties, "delta.enableChangeDataFeed")
@@ -193,7 +219,10 @@ fn decimal(name: &str) -> Option<(u8, u8)> {
 fn is_literal(text: &str) -> bool {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
-    let bare = ["date", "timestamp_ntz", "timestamp", "x"].iter().find_map(|kind| lower.strip_prefix(kind)).map_or(lower.as_str(), str::trim_start);
+    let bare = ["date", "timestamp_ntz", "timestamp", "x"]
+        .iter()
+        .find_map(|kind| lower.strip_prefix(kind))
+        .map_or(lower.as_str(), str::trim_start);
     let quote = bare.chars().next().filter(|c| matches!(c, '\'' | '"'));
     let quoted = quote.is_some_and(|quote| bare.len() > 1 && bare.ends_with(quote) && bare.matches(quote).count() == 2);
     let number = bare.trim_end_matches("bd").trim_end_matches(['l', 's', 'y', 'd', 'f']);

@@ -18,7 +18,6 @@ const NATIVE_MAGIC: u32 = 1_681_511_376;
 /// Larger vectors than this are taken for damage before they are read.
 const MAX_BYTES: u32 = 1 << 31;
 
-
 /// The rows that `vector` deletes of a file with `rows` rows (if known).
 ///
 /// # Errors

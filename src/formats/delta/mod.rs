@@ -12,6 +12,7 @@ mod checkpoint_rows;
 mod checkpoint_write;
 mod clustering;
 mod commit;
+mod commit_info;
 mod compat;
 mod dv;
 mod dv_write;

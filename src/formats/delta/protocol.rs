@@ -8,9 +8,12 @@ use crate::formats::support::{Care, Feature};
 
 const CATALOG: &str = "a catalog decides which commits count, and the protocol allows no access by the file system alone";
 const ROWS: &str = "rows are the same as before";
-const COMPAT: &str = "column mapping is on, only this version of compatibility is enabled, types and type changes are those that Iceberg has";
-const COMPAT_HOW: &str = "partition columns, field ids of elements, keys and values, and 64-bit timestamps are in new files, record counts in statistics";
-const WRITER: &str = "columns are mapped by id and named `col-<id>`, the compatibility it builds on is enabled, types and features are those it allows";
+const COMPAT: &str =
+    "column mapping is on, only this version of compatibility is enabled, types and type changes are those that Iceberg has";
+const COMPAT_HOW: &str =
+    "partition columns, field ids of elements, keys and values, and 64-bit timestamps are in new files, record counts in statistics";
+const WRITER: &str =
+    "columns are mapped by id and named `col-<id>`, the compatibility it builds on is enabled, types and features are those it allows";
 const SHREDDED: &str = "files with shredded values can be copied: shredding is enabled, files are alike, and no row of theirs is deleted";
 
 /// Every feature we know, by the name in the log, sorted.
@@ -44,7 +47,10 @@ pub const FEATURES: &[Feature] = &[
     Feature::kept("invariants", ROWS),
     Feature::with("managed-commit-dev", Care::Refused(CATALOG)),
     Feature::kept("materializePartitionColumns", "partition columns are written into new files, behind the others"),
-    Feature::kept("rowTracking", "row ids and commit versions are written into the columns that the table names; the high-water mark moves on"),
+    Feature::kept(
+        "rowTracking",
+        "row ids and commit versions are written into the columns that the table names; the high-water mark moves on",
+    ),
     Feature::kept("timestampNtz", "without a zone in files and statistics"),
     Feature::kept("typeWidening", "older, narrower files are widened as they are read"),
     Feature::kept("typeWidening-preview", "as `typeWidening`"),

@@ -197,10 +197,13 @@ mod tests {
     fn elements_and_entries_have_the_ids_that_the_column_around_them_gives_them() {
         let list = r#"{"type":"array","elementType":{"type":"array","elementType":"long"}}"#;
         let map = r#"{"type":"map","keyType":"string","valueType":"long"}"#;
-        let with = |ids: &str, column: &str| column.replacen("\"metadata\":{", &format!("\"metadata\":{{\"delta.columnMapping.nested.ids\":{ids},"), 1);
+        let with = |ids: &str, column: &str| {
+            column.replacen("\"metadata\":{", &format!("\"metadata\":{{\"delta.columnMapping.nested.ids\":{ids},"), 1)
+        };
         let a = with(r#"{"p-1.element":100,"p-1.element.element":101}"#, &column("a", list, 1));
         let b = with(r#"{"p-2.key":102,"p-2.value":103}"#, &column("b", map, 2));
-        let ids = |columns: &[String], mapping| parse(&table(columns), mapping).unwrap().leaves_and_groups().map(|f| f.id).collect::<Vec<_>>();
+        let ids =
+            |columns: &[String], mapping| parse(&table(columns), mapping).unwrap().leaves_and_groups().map(|f| f.id).collect::<Vec<_>>();
         assert_eq!(ids(&[a.clone(), b.clone()], Mapping::Name), [1, 100, 101, 2, 102, 103]);
         assert_eq!(ids(&[a, b], Mapping::None), [1, 2, 3, 4, 5, 6]);
         let clash = with(r#"{"p-2.key":2,"p-2.value":103}"#, &column("b", map, 2));

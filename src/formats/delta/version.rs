@@ -94,7 +94,9 @@ impl DeltaVersion {
         compat::check(&self.state, &self.snapshot.schema)?;
         let schema = &self.snapshot.schema;
         if schema.fields.is_empty() || schema.leaves_and_groups().any(|field| field.ty == Type::Struct(Vec::new())) {
-            return Err(Error::unsupported("the table cannot be rewritten: files cannot hold a struct or a table without columns of a type"));
+            return Err(Error::unsupported(
+                "the table cannot be rewritten: files cannot hold a struct or a table without columns of a type",
+            ));
         }
         row_tracking::check(&self.state)
     }
