@@ -122,7 +122,7 @@ impl PathPointer {
 
 /// A uuid in the form of version 8 (RFC 9562: content of one's own choice), the same for the same table and number.
 fn derived_uuid(table: &str, number: u64) -> uuid::Uuid {
-    uuid::Builder::from_custom_bytes(crate::formats::iceberg::digest(&[table, &number.to_string()])).into_uuid()
+    uuid::Builder::from_custom_bytes(crate::model::digest(&[table, &number.to_string()])).into_uuid()
 }
 
 fn no_table(root: &Location) -> Error {

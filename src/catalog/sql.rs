@@ -200,8 +200,8 @@ impl SqlPointer {
         let number = number.or_else(|| base.name().strip_prefix('v')?.split_once('.')?.0.parse().ok()).unwrap_or(0).saturating_add(1);
         let packed = if new.gzip { ".gz" } else { "" };
         for retry in 0u32.. {
-            let again = if retry == 0 { String::new() } else { format!("-{retry}") };
-            let place = new.folder.child(&format!("{number:05}-{}{again}{packed}.metadata.json", new.operation));
+            let uuid = new.operation.uuid(new.part, &format!("{base} {retry}"));
+            let place = new.folder.child(&format!("{number:05}-{uuid}{packed}.metadata.json"));
             if self.store.put_if_absent(&place, new.bytes.clone()).await? == Put::Created {
                 return Ok(place);
             }

@@ -1,25 +1,15 @@
 //! The only way to alter a table.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
 use super::file::DataFile;
+use super::operation::OperationId;
 use super::output::NewFile;
 use super::snapshot::Version;
 use crate::error::{Error, Result};
-
-/// The id of one run of an operation. Every commit carries it, so that "did mine land?" is answered by reading history.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct OperationId(pub String);
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What a change means for the table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

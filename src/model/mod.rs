@@ -8,6 +8,7 @@ pub mod change;
 mod evidence;
 pub mod file;
 pub mod literal;
+pub mod operation;
 pub mod output;
 pub mod predicate;
 pub mod schema;
@@ -15,8 +16,9 @@ pub mod snapshot;
 pub mod stats;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent, Marked, OperationId};
+pub use change::{Change, GroupChange, Intent, Marked};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use operation::{OperationId, digest};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns, Tolerated};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{Snapshot, Totals, Version};

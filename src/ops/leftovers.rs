@@ -1,7 +1,7 @@
 //! What runs that died left behind.
 //!
 //! Before a run writes its first file it announces itself in `<table>/_otf/<operation id>.json`, and withdraws the note when it is done. A note
-//! whose run is gone leads the next run to its files: their names hold the operation id. They are deleted only if that operation is not in the
+//! whose run is gone leads the next run to its files: their names hold the operation id, or a UUID made from it. They are deleted only if that operation is not in the
 //! table's history and can no longer come to be there, and if no version refers to them: a table forgets old versions and keeps their files.
 
 use std::collections::HashSet;
@@ -49,10 +49,20 @@ struct Note {
     part: u32,
     owner: Owner,
     announced_ms: i64,
-    /// Folders that may hold files whose names contain `name`.
+    /// Folders that may hold files of the run.
     folders: Vec<String>,
-    /// What names of the run's files contain.
-    name: String,
+}
+
+impl Note {
+    fn operation(&self) -> OperationId {
+        OperationId(self.operation.clone())
+    }
+
+    /// What names of the run's files contain. An id so short that other names could hold it by chance gives none.
+    fn marks(&self) -> Vec<String> {
+        let operation = self.operation();
+        if self.operation.len() < 8 { Vec::new() } else { vec![operation.file_mark(self.part), operation.uuid_mark(self.part)] }
+    }
 }
 
 /// A note that has been written and must be withdrawn.
@@ -61,11 +71,6 @@ pub struct Announced {
     place: Location,
     root: Location,
     note: Note,
-}
-
-/// What the names of files of one part of an operation contain.
-pub fn name_of(operation: &OperationId, part: u32) -> String {
-    format!("{operation}-p{part}")
 }
 
 /// Leaves a note at the table before anything else is written there.
@@ -80,9 +85,8 @@ pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId
         owner: parts.processes.current(),
         announced_ms: parts.clock.now().0,
         folders: folders.iter().map(ToString::to_string).collect(),
-        name: name_of(operation, part),
     };
-    let place = root.child(FOLDER).child(&format!("{}.json", note.name));
+    let place = root.child(FOLDER).child(&format!("{}.json", operation.file_mark(part)));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
     parts.store.put(&place, bytes.into()).await?;
     Ok(Announced { place, root: root.clone(), note })
@@ -129,7 +133,7 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
         if !is_dead(parts, &note, &meta) {
             continue;
         }
-        if version.find(&OperationId(note.operation.clone()), note.part, None).await?.is_none() {
+        if version.find(&note.operation(), note.part, None).await?.is_none() {
             match delete_files(parts, root, &note, version).await {
                 Ok(count) => deleted += count,
                 Err(error) if error.kind() == Kind::Unavailable => return Err(error),
@@ -157,6 +161,7 @@ fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
 }
 
 async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
+    let marks = note.marks();
     let mut found: HashSet<Location> = HashSet::new();
     for folder in &note.folders {
         let folder = Location::parse(folder)?;
@@ -164,9 +169,8 @@ async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &
         let known = folder.is_below(root)
             || version.metadata_folders().contains(&folder)
             || version.data_folders().iter().any(|f| folder.is_below(f));
-        if known && !note.name.is_empty() && note.name.contains(&note.operation) && note.operation.len() >= 8 {
-            let entries = parts.store.leftovers(&folder, &note.name).await?;
-            found.extend(entries);
+        if known {
+            found.extend(parts.store.leftovers(&folder, &marks).await?);
         }
     }
     if found.is_empty() {

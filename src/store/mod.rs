@@ -221,22 +221,13 @@ impl Store {
         self.entries(prefix, |name| !local::is_unfinished(name)).await
     }
 
-    /// Objects directly in `folder` whose names contain `part`, unfinished ones included, and everything in folders there whose names do: what a
-    /// dead run left there.
+    /// Objects directly in `folder` whose names contain one of `marks`, unfinished ones included: what a dead run left there.
     ///
     /// # Errors
     ///
     /// As [`Self::children`].
-    pub async fn leftovers(&self, folder: &Location, part: &str) -> Result<Vec<Location>> {
-        let mut found = Vec::new();
-        for entry in self.entries(folder, |name| name.contains(part)).await? {
-            let below = self.entries(&entry, |_| true).await?;
-            if below.is_empty() {
-                found.push(entry);
-            }
-            found.extend(below);
-        }
-        Ok(found)
+    pub async fn leftovers(&self, folder: &Location, marks: &[String]) -> Result<Vec<Location>> {
+        self.entries(folder, |name| marks.iter().any(|mark| name.contains(mark.as_str()))).await
     }
 
     async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {

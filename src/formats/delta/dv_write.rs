@@ -19,9 +19,10 @@ const LARGE: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct VectorFiles<'a> {
     root: &'a Location,
-    /// What names are made from: the same commit tried again writes the same files.
-    names: [String; 3],
-    folder: String,
+    operation: &'a OperationId,
+    part: u32,
+    /// The version to be committed: the same commit tried again writes the same files, others do not.
+    version: i64,
     done: Vec<(Location, Vec<u8>)>,
     open: Option<OpenFile>,
 }
@@ -33,10 +34,9 @@ struct OpenFile {
 }
 
 impl<'a> VectorFiles<'a> {
-    /// Files for part `part` of `operation`, to be committed as `version` of the table at `root`. They lie in a folder of the operation's own.
-    pub(super) fn new(root: &'a Location, operation: &OperationId, part: u32, version: i64) -> Self {
-        let names = [operation.0.clone(), part.to_string(), version.to_string()];
-        Self { root, names, folder: format!("{operation}-p{part}"), done: Vec::new(), open: None }
+    /// Files for part `part` of `operation`, to be committed as `version` of the table at `root`.
+    pub(super) const fn new(root: &'a Location, operation: &'a OperationId, part: u32, version: i64) -> Self {
+        Self { root, operation, part, version, done: Vec::new(), open: None }
     }
 
     /// Adds a vector of `positions`; returns what the log says of it.
@@ -57,13 +57,17 @@ impl<'a> VectorFiles<'a> {
         let size = i32::try_from(payload.len()).ok().and_then(|size| u32::try_from(size).ok()).ok_or_else(large)?;
         let file = match &mut self.open {
             Some(file) => file,
-            open => open.insert(OpenFile { id: id(&self.names, self.done.len()), bytes: vec![VERSION] }),
+            open => {
+                let name = self.operation.uuid(self.part, &format!("{}-{}", self.version, self.done.len()));
+                let id = uuid::Uuid::parse_str(&name).map_err(|e| Error::bug("an id of our own cannot be read").because(e))?;
+                open.insert(OpenFile { id, bytes: vec![VERSION] })
+            }
         };
         let offset = u32::try_from(file.bytes.len()).map_err(|_| large())?;
         file.bytes.extend(size.to_be_bytes());
         file.bytes.extend(&payload);
         file.bytes.extend(crc32fast::hash(&payload).to_be_bytes());
-        let name = format!("{}{}", self.folder, z85::encode(file.id.into_bytes()));
+        let name = z85::encode(file.id.into_bytes());
         if file.bytes.len() >= LARGE {
             self.close();
         }
@@ -84,37 +88,24 @@ impl<'a> VectorFiles<'a> {
 
     fn close(&mut self) {
         if let Some(file) = self.open.take() {
-            let place = self.root.child(&self.folder).child(&dv::file_name(file.id));
+            let place = self.root.child(&dv::file_name(file.id));
             self.done.push((place, file.bytes));
         }
     }
-}
-
-/// An id that no other commit uses: 128 bits that depend on every byte of `names` (FNV-1a with a final mixing step).
-fn id(names: &[String], file: usize) -> uuid::Uuid {
-    let half = |seed: u64| {
-        let number = file.to_string();
-        let bytes = names.iter().map(String::as_str).chain([number.as_str()]).flat_map(|part| part.bytes().chain([0xff]));
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        hash ^ hash >> 31
-    };
-    uuid::Builder::from_custom_bytes(((u128::from(half(0)) << 64) | u128::from(half(0x9e37_79b9_7f4a_7c15))).to_be_bytes()).into_uuid()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn files(root: &Location, part: u32) -> VectorFiles<'_> {
-        VectorFiles::new(root, &OperationId("op".into()), part, 7)
+    fn files<'a>(root: &'a Location, operation: &'a OperationId, part: u32) -> VectorFiles<'a> {
+        VectorFiles::new(root, operation, part, 7)
     }
 
     #[test]
     fn a_file_begins_with_its_version_and_each_vector_has_its_length_and_checksum() {
-        let root = Location::parse("/t").unwrap();
-        let mut files = files(&root, 0);
+        let (root, op) = (Location::parse("/t").unwrap(), OperationId("op".into()));
+        let mut files = files(&root, &op, 0);
         let first = files.add(&RoaringTreemap::from_iter([3_u64, 4, 7, 11, 18, 29])).unwrap();
         let second = files.add(&RoaringTreemap::from_iter(0..100_000_u64)).unwrap();
         let [(place, bytes)] = &files.finish()[..] else { panic!() };
@@ -125,22 +116,22 @@ mod tests {
         assert_eq!((second.offset, second.cardinality), (Some(53), 100_000));
         assert!(second.size_in_bytes < 60, "runs are kept as runs: {} bytes", second.size_in_bytes);
         assert_eq!(dv::place(&root, &first).unwrap(), *place);
-        assert!(place.path().starts_with("t/op-p0/deletion_vector_") && place.path().ends_with(".bin"), "{place}");
+        assert!(place.path().starts_with(&format!("t/deletion_vector_{}", op.uuid_mark(0))) && place.path().ends_with(".bin"), "{place}");
     }
 
     #[test]
     fn the_same_commit_writes_the_same_names_and_others_do_not() {
-        let root = Location::parse("/t").unwrap();
+        let (root, op) = (Location::parse("/t").unwrap(), OperationId("op".into()));
         let name = |mut files: VectorFiles<'_>| files.add(&RoaringTreemap::from_iter([1_u64])).unwrap().path_or_inline_dv;
-        assert_eq!(name(files(&root, 0)), name(files(&root, 0)));
-        assert_ne!(name(files(&root, 0)), name(files(&root, 1)));
-        assert_ne!(name(files(&root, 0)), name(VectorFiles::new(&root, &OperationId("op".into()), 0, 8)));
+        assert_eq!(name(files(&root, &op, 0)), name(files(&root, &op, 0)));
+        assert_ne!(name(files(&root, &op, 0)), name(files(&root, &op, 1)));
+        assert_ne!(name(files(&root, &op, 0)), name(VectorFiles::new(&root, &op, 0, 8)));
     }
 
     #[test]
     fn a_position_beyond_what_a_vector_can_name_is_refused() {
-        let root = Location::parse("/t").unwrap();
-        assert!(files(&root, 0).add(&RoaringTreemap::from_iter([1 << 63])).is_err());
-        files(&root, 0).add(&RoaringTreemap::from_iter([1 << 40])).unwrap();
+        let (root, op) = (Location::parse("/t").unwrap(), OperationId("op".into()));
+        assert!(files(&root, &op, 0).add(&RoaringTreemap::from_iter([1 << 63])).is_err());
+        files(&root, &op, 0).add(&RoaringTreemap::from_iter([1 << 40])).unwrap();
     }
 }

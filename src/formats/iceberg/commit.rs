@@ -22,7 +22,7 @@ use super::{dangling, features};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{Change, DataFile, Intent, OperationId, Version};
+use crate::model::{Change, DataFile, Intent, OperationId, Version, digest};
 use crate::store::Put;
 use crate::units::Timestamp;
 
@@ -160,7 +160,7 @@ impl<'a> Replace<'a> {
             sequence,
             first_row_id: rows.map(|(first, _)| first),
         };
-        let sync = super::names::digest(&[&self.commit.snapshot.to_string()]);
+        let sync = digest(&[&self.commit.snapshot.to_string()]);
         let bytes = manifest_list::write(&after, header, &self.commit.codec, sync)?;
         let summary = summary::summary(&self.tally, self.parent, &after, &self.change.operation, self.change.part);
         let snapshot = NewSnapshot {
@@ -179,7 +179,8 @@ impl<'a> Replace<'a> {
             gzip,
             table_uuid: self.metadata.uuid().to_string(),
             folder: self.metadata.metadata_folder()?,
-            operation: self.change.operation.0.clone(),
+            operation: self.change.operation.clone(),
+            part: self.change.part,
         };
         Ok(new)
     }

@@ -9,12 +9,11 @@ use super::avro::{Datum, Writer};
 use super::manifest::{Entry, FileContent, ManifestReader, Status};
 use super::manifest_list::{Content, FieldSummary, ManifestFile};
 use super::manifest_schema as schema;
-use super::names;
 use super::spec::Spec;
 use super::stats::Modes;
 use super::values;
 use crate::error::{Error, Result};
-use crate::model::{NewFile, Partition, Value};
+use crate::model::{NewFile, Partition, Value, digest};
 
 /// What is the same for every manifest of a commit.
 #[derive(Debug, Clone)]
@@ -104,7 +103,7 @@ impl ManifestWriter {
     }
 
     fn start(commit: &Commit, spec: &Arc<Spec>, content: Content, schema: &Json, header: &[(String, Vec<u8>)]) -> Result<Self> {
-        let writer = Writer::new(schema, &commit.codec, header, names::digest(&[&commit.snapshot.to_string(), &spec.id.to_string()]))?;
+        let writer = Writer::new(schema, &commit.codec, header, digest(&[&commit.snapshot.to_string(), &spec.id.to_string()]))?;
         let summary = vec![Summary::default(); spec.fields.len()];
         Ok(Self {
             commit: commit.clone(),

@@ -48,5 +48,3 @@ pub fn table_location(bytes: &[u8], file: &crate::location::Location) -> crate::
 pub fn last_updated(bytes: &[u8], file: &crate::location::Location) -> Option<i64> {
     metadata::Metadata::parse(bytes, file, None).ok()?.number("last-updated-ms")
 }
-
-pub use names::digest;

@@ -5,6 +5,7 @@ use bytes::Bytes as Buffer;
 
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::model::OperationId;
 
 /// New metadata that is to become current.
 #[derive(Debug, Clone)]
@@ -17,8 +18,10 @@ pub struct NewMetadata {
     pub table_uuid: String,
     /// The folder for metadata files, where the pointer may choose one.
     pub folder: Location,
-    /// The operation's id: part of the file's name where the pointer may choose one.
-    pub operation: String,
+    /// The operation, and which part of it: the file is named after them where the pointer may choose a name.
+    pub operation: OperationId,
+    /// Number of the change within the operation.
+    pub part: u32,
 }
 
 /// What came of putting new metadata in place.

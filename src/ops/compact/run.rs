@@ -198,7 +198,7 @@ impl Run<'_> {
     /// Rewrites groups side by side. A group that fails fails alone: its files are gone and the report names it.
     async fn rewrite_all(&mut self, base: &dyn TableVersion, groups: impl Iterator<Item = (Group, OutputSpec)>, part: u32) -> Vec<Written> {
         let limit = self.options.max_concurrent_groups.unwrap_or(CONCURRENT_GROUPS).max(1);
-        let (this, stem) = (&*self, leftovers::name_of(self.operation, part));
+        let (this, stem) = (&*self, self.operation.file_mark(part));
         let results: Vec<(usize, Result<Written>)> = futures::stream::iter(groups.enumerate())
             .map(|(index, (group, output))| {
                 let name_stem = format!("part-{index:05}-{stem}");

@@ -50,13 +50,18 @@ impl Original {
     /// The Delta table of [`delta_table::write`] at `root`.
     pub(crate) async fn delta(root: &str, files: usize) -> Self {
         let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let (store, root) = (over(&memory), Location::parse(root).unwrap());
+        Self::delta_on(&memory, root, files).await
+    }
+
+    /// The same, already laid out on `memory`.
+    pub(crate) async fn delta_on(memory: &Arc<dyn ObjectStore>, root: &str, files: usize) -> Self {
+        let (store, root) = (over(memory), Location::parse(root).unwrap());
         let live = delta_table::write(&store, &root, files).await;
         let partition = |id: i64| if id / 10 % 2 == 0 { "p=a" } else { "p=b" };
         let mut rows: Vec<String> = live.iter().map(|(id, name)| line(partition(*id), *id, name, None)).collect();
         rows.sort();
-        let original = Self { objects: objects(&memory, &root).await, root, rows, is_delta: true };
-        assert_eq!(original.read(&memory).await, original.rows);
+        let original = Self { objects: objects(memory, &root).await, root, rows, is_delta: true };
+        assert_eq!(original.read(memory).await, original.rows);
         original
     }
 

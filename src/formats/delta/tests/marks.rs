@@ -36,9 +36,8 @@ fn marks(version: &dyn TableVersion, deleted: &[(&str, &[u64])]) -> Change {
 }
 
 fn vector_files(made: &Made) -> Vec<PathBuf> {
-    let folder = made.root().join("0c1d8dd9-8b2e-4b23-a1b1-a2f2b0e5a111-p0");
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.unwrap().path()).collect()
+    let entries = std::fs::read_dir(made.root()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("deletion_vector_")).collect()
 }
 
 /// P1: what is marked is gone, what is not marked stays, and the log says so in the protocol's words.
