@@ -4,11 +4,20 @@ use serde_json::{Map, Value as Json, json};
 
 use super::actions::Add;
 use super::entry::txn_id;
+use super::replay::State;
 use super::settings;
 use super::version::DeltaVersion;
 use crate::error::{Error, Result};
 use crate::model::{Change, Intent};
 use crate::units::Timestamp;
+
+/// Whether the table keeps in-commit timestamps: the feature and the property are both there. The preview differs by its names alone.
+pub(super) fn has_commit_times(state: &State) -> bool {
+    ["", "-preview"].iter().any(|suffix| {
+        state.protocol.writes(&format!("inCommitTimestamp{suffix}"))
+            && settings::on(&state.metadata.configuration, &format!("delta.enableInCommitTimestamps{suffix}"))
+    })
+}
 
 /// The in-commit timestamp, where the table has them: it grows from version to version whatever the clocks say.
 ///
@@ -16,7 +25,7 @@ use crate::units::Timestamp;
 ///
 /// `Unsupported` if the commit before has none.
 pub(super) fn commit_time(base: &DeltaVersion, now: Timestamp) -> Result<Option<i64>> {
-    if !base.has_commit_times() {
+    if !has_commit_times(base.state()) {
         return Ok(None);
     }
     let before = base.state().commit_info.as_ref().and_then(|info| info.in_commit_timestamp);

@@ -98,12 +98,11 @@ async fn stored(store: &Store, file: &Location, vector: &Vector) -> Result<Vec<u
 
 fn decode(payload: &[u8], cardinality: u64, rows: Option<u64>) -> Result<RowDeletes> {
     let (magic, bitmap) = payload.split_first_chunk::<4>().ok_or_else(|| bad("size"))?;
-    match u32::from_le_bytes(*magic) {
-        MAGIC => {}
+    let positions = match u32::from_le_bytes(*magic) {
+        MAGIC => RoaringTreemap::deserialize_from(bitmap).map_err(|error| bad("bitmap").because(error))?,
         NATIVE_MAGIC => return Err(Error::unsupported("a deletion vector has the old native form").about("magic", NATIVE_MAGIC)),
         _ => return Err(bad("magic number")),
-    }
-    let positions = RoaringTreemap::deserialize_from(bitmap).map_err(|error| bad("bitmap").because(error))?;
+    };
     if positions.len() != cardinality {
         return Err(bad("cardinality"));
     }

@@ -10,6 +10,7 @@ mod checkpoint_columns;
 mod checkpoint_read;
 mod checkpoint_rows;
 mod checkpoint_write;
+mod checksum;
 mod clustering;
 mod commit;
 mod commit_info;

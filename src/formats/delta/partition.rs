@@ -165,4 +165,48 @@ mod tests {
         assert_eq!(folder("{\"a\":\"1/2 é%\",\"x:b\":null}"), "t/a=1%2F2 é%25/x%3Ab=__HIVE_DEFAULT_PARTITION__");
         assert_eq!(folder(&format!("{{\"a\":\"{}\",\"x:b\":null}}", "é".repeat(150))), "t");
     }
+
+    #[test]
+    fn values_of_every_type_are_told_from_their_texts_and_null_from_both_its_spellings() {
+        let typed = |ty: Primitive| Field { ty: Type::Primitive(ty), ..column("p", "p") };
+        let of = |ty: Primitive, text: &str| {
+            let column = typed(ty);
+            let partition = model(&values(&serde_json::json!({"p": text}).to_string()), &[&column]).unwrap();
+            with_constants(&partition, &[&column]).map(|partition| partition.constants[0].1.clone())
+        };
+        let wide = "12345678901234567890123456789012345.678";
+        for (ty, text, value) in [
+            (Primitive::String, "a/b%2F 🦊é", Value::String("a/b%2F 🦊é".into())),
+            (Primitive::String, " ", Value::String(" ".into())),
+            (Primitive::Long, "-9223372036854775808", Value::Long(i64::MIN)),
+            (Primitive::Double, "-0.0", Value::Double(-0.0)),
+            (Primitive::Double, "-Infinity", Value::Double(f64::NEG_INFINITY)),
+            (Primitive::Boolean, "true", Value::Bool(true)),
+            (Primitive::Date, "1582-10-15", Value::Int(-141_427)),
+            (Primitive::Decimal(38, 3), wide, Value::Decimal(12_345_678_901_234_567_890_123_456_789_012_345_678, 3)),
+            (Primitive::Decimal(10, 3), "1.5", Value::Decimal(1_500, 3)),
+            (Primitive::Timestamp, "1969-12-31 23:59:59.999999", Value::Long(-1)),
+            (Primitive::TimestampTz, "1970-01-01T01:00:00.000001+01:00", Value::Long(1)),
+            (Primitive::Binary, "\u{1}\u{2}", Value::Bytes(vec![1, 2])),
+        ] {
+            assert_eq!(of(ty, text).unwrap(), Some(value), "{text}");
+            assert_eq!(of(ty, "").unwrap(), None);
+        }
+        for (ty, text) in [(Primitive::TimestampTz, "2024-01-01 00:00:00"), (Primitive::Decimal(3, 1), "1.25"), (Primitive::Binary, "é")] {
+            assert!(of(ty, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_look_alike_keep_folders_of_their_own() {
+        let column = column("p", "p");
+        let folder = |text: &str| {
+            let partition = model(&values(&serde_json::json!({"p": text}).to_string()), &[&column]).unwrap();
+            directory(&Location::parse("/t").unwrap(), &partition, &[&column]).path().to_string()
+        };
+        let (composed, decomposed) = ("\u{e9}", "e\u{301}");
+        assert_eq!([folder(composed), folder(decomposed)], ["t/p=\u{e9}", "t/p=e\u{301}"]);
+        assert_eq!([folder("a%2Fb"), folder("a/b"), folder("%"), folder(" ")], ["t/p=a%252Fb", "t/p=a%2Fb", "t/p=%25", "t/p= "]);
+        assert_eq!([folder(""), folder("null")], ["t/p=__HIVE_DEFAULT_PARTITION__", "t/p=null"]);
+    }
 }

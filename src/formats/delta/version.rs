@@ -80,14 +80,6 @@ impl DeltaVersion {
         &self.state
     }
 
-    /// Whether the table keeps in-commit timestamps: the feature and the property are both there.
-    pub(super) fn has_commit_times(&self) -> bool {
-        ["", "-preview"].iter().any(|suffix| {
-            self.state.protocol.writes(&format!("inCommitTimestamp{suffix}"))
-                && settings::on(&self.state.metadata.configuration, &format!("delta.enableInCommitTimestamps{suffix}"))
-        })
-    }
-
     /// Whether everything the table promises can be kept by a rewrite.
     pub(super) fn rewritable_state(&self) -> Result<()> {
         self.state.protocol.check_rewritable()?;

@@ -4,6 +4,7 @@ mod copy;
 mod encode;
 mod golden;
 mod inputs;
+mod shapes;
 mod types;
 
 use std::path::Path as FsPath;
