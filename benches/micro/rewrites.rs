@@ -81,6 +81,7 @@ fn output(place: &Place, codec: Codec) -> OutputSpec {
     OutputSpec {
         directory: place.location("out"),
         partition: Arc::default(),
+        routing: None,
         schema: Schema { fields: fields() },
         field_ids: false,
         tolerated: Tolerated { int96: true, shredded: false },

@@ -1,8 +1,13 @@
 //! Files in, files out: reading rows with their deletes applied, and writing them again.
 //!
-//! The engine knows Parquet, the model and the store; it knows no table format and never commits.
+//! The engine knows Parquet, ORC, Avro, the model and the store; it knows no table format and never commits.
 
+mod foreign;
 pub mod parquet;
+mod rows;
+pub mod scan;
+pub mod sql;
+mod visible;
 
 use async_trait::async_trait;
 
@@ -48,6 +53,17 @@ pub struct Rewritten {
     pub bytes_copied: Bytes,
     /// Bytes of row groups encoded anew, as written.
     pub bytes_encoded: Bytes,
+}
+
+impl Rewritten {
+    /// Adds what another part of the same rewrite did.
+    pub fn absorb(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.row_groups_copied += other.row_groups_copied;
+        self.row_groups_encoded += other.row_groups_encoded;
+        self.bytes_copied = self.bytes_copied.plus(other.bytes_copied);
+        self.bytes_encoded = self.bytes_encoded.plus(other.bytes_encoded);
+    }
 }
 
 /// Writes the live rows of files to new files.

@@ -14,13 +14,17 @@ pub mod predicate;
 pub mod schema;
 pub mod snapshot;
 pub mod stats;
+pub mod transform;
 pub mod value;
 
 pub use change::{Change, GroupChange, Intent, Marked};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
 pub use operation::{OperationId, digest};
-pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns, Tolerated};
+pub use output::{
+    Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
+};
 pub use schema::{Field, Primitive, Schema, Type};
-pub use snapshot::{Snapshot, Totals, Version};
+pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
+pub use transform::Transform;
 pub use value::Value;

@@ -5,6 +5,7 @@ pub mod document;
 pub mod inspect;
 pub mod land;
 pub mod leftovers;
+pub mod query;
 
 use async_trait::async_trait;
 

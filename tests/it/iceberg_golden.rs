@@ -105,14 +105,12 @@ async fn live_rows(version: &dyn TableVersion, files: &[DataFile]) -> Result<u64
 }
 
 /// Tables that are refused, and the word that names why.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 4] = [
     // Its location is absolute and its paths are relative to something else.
     ("big_query_error", "absolute"),
     ("iceberg_v2_delete_both_eq_and_pos", "equality"),
     ("iceberg_v2_delete_equality_partitioned", "equality"),
     ("iceberg_v2_equality_delete_schema_evolution", "equality"),
-    ("not_all_data_files_have_delete_files_orc", "orc"),
-    ("trino_variant", "variant"),
 ];
 
 #[tokio::test]

@@ -17,8 +17,8 @@ use otf::units::Bytes;
 use serde_json::{Value as Json, json};
 use tokio::sync::Notify;
 
+use crate::support::delta_table;
 use crate::support::workbench::{Objects, Original, line, objects, runtime};
-use crate::support::{delta_table, references};
 
 /// What another writer does, once.
 type Deed = Pin<Box<dyn Future<Output = ()>>>;
@@ -119,7 +119,7 @@ impl Race {
         assert_eq!(self.original.read(&self.table).await, rows);
         let now = self.objects().await;
         let there: BTreeSet<String> = now.keys().cloned().collect();
-        let named = references::named(&now, self.original.root.path());
+        let named = self.original.named(&now).await;
         assert_eq!(there.symmetric_difference(&named).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 

@@ -5,3 +5,4 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod inspect;
+pub mod query;

@@ -14,7 +14,7 @@ use crate::model::Primitive;
 
 /// What has to happen to the values of a column.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Conversion {
+pub(in crate::engine) enum Conversion {
     /// Nothing.
     Keep,
     /// A cast; a value that the type cannot hold is an error.
@@ -50,6 +50,18 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
     }
     let conversion = if is_cast(stored, &wanted) { Conversion::Cast(wanted) } else { rescale(stored, wanted)? };
     Some((stored.clone(), conversion))
+}
+
+/// How a column that another format than Parquet stores as `stored` becomes one of `target`; `None` if it does not.
+pub(super) fn between(stored: &DataType, target: Primitive) -> Option<Conversion> {
+    let wanted = arrow_primitive(target);
+    match (stored, &wanted) {
+        (stored, wanted) if stored == wanted => Some(Conversion::Keep),
+        // Fixed lengths and UUIDs are plain binaries in ORC: the cast checks each length.
+        (DataType::Binary, DataType::FixedSizeBinary(_)) => Some(Conversion::Cast(wanted)),
+        _ if is_cast(stored, &wanted) => Some(Conversion::Cast(wanted)),
+        _ => rescale(stored, wanted),
+    }
 }
 
 /// Whether every value of `from` that `to` can hold is cast to itself.

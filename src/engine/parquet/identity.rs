@@ -27,6 +27,13 @@ impl Identities {
         }
     }
 
+    /// As [`Self::by_id`], for formats other than Parquet: columns without ids are those of the same name in `schema`, as Iceberg's own readers of
+    /// ORC and Avro have it.
+    pub(super) fn by_id_or_name(fields: &Fields, names: Option<&[MappedName]>, schema: &[Field]) -> Self {
+        let own = || schema.iter().map(mapped_name).collect::<Vec<_>>();
+        Self::by_id(fields, Some(&names.map_or_else(own, <[_]>::to_vec)))
+    }
+
     fn stored<'a>(fields: impl Iterator<Item = &'a ArrowField>) -> Self {
         Self::ById(fields.map(|field| (field_id(field), Self::stored(children(field).into_iter()))).collect())
     }
@@ -71,6 +78,12 @@ impl Identities {
             Self::ById(ids) => ids.get(position).map_or(Self::ById(Vec::new()), |(_, below)| below.clone()),
         }
     }
+}
+
+/// The mapping of the column's own name and those below it.
+fn mapped_name(field: &Field) -> MappedName {
+    let fields = field.children().into_iter().map(mapped_name).collect();
+    MappedName { id: Some(field.id), names: vec![field.name.clone()], fields }
 }
 
 /// The id that a file gives a column.

@@ -16,11 +16,11 @@ use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Toler
 
 /// How the rows of one file become rows of the target.
 #[derive(Debug)]
-pub(super) struct Resolution {
+pub(in crate::engine) struct Resolution {
     /// What to make of each target column. Stored ones point into the columns read.
-    pub(super) columns: Vec<Column>,
+    pub(in crate::engine) columns: Vec<Column>,
     /// Positions of the file's columns to read, ascending.
-    pub(super) roots: Vec<usize>,
+    pub(in crate::engine) roots: Vec<usize>,
     /// The types to read the file's columns as, if they are not those that follow from its schema.
     pub(super) read_as: Option<SchemaRef>,
     /// For each leaf of the file, the column it is stored for. Halves of a variant have none.
@@ -42,7 +42,7 @@ pub(super) enum Constants {
 
 /// Where the values of a column come from.
 #[derive(Debug)]
-pub(super) enum Column {
+pub(in crate::engine) enum Column {
     /// The column (or member) at this position.
     Stored(usize, Node),
     /// The same value for every row; `None` is null.
@@ -51,7 +51,7 @@ pub(super) enum Column {
 
 /// What has to happen to the values of a stored column.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(in crate::engine) enum Node {
     /// A column of single values.
     Leaf(Conversion),
     /// Members in target order.
@@ -70,25 +70,64 @@ pub(super) enum Node {
 pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputSpec, constants: Constants) -> Result<Resolution> {
     let arrow = parquet_to_arrow_schema(file, None)
         .map_err(|e| Error::unsupported("the file has columns of types that this build does not read").because(e))?;
+    let identities = match &output.matching {
+        FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(arrow.fields())?,
+        FieldMatching::FieldIds { names } => Identities::by_id(arrow.fields(), names.as_deref()),
+    };
+    pair(Some(file), &arrow, &identities, target, output, constants)
+}
+
+/// As [`resolve`], for a file of another format with the columns `fields`, whose metadata holds field ids as that of Parquet files does. What is
+/// constant for a partition wins.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub(in crate::engine) fn resolve_fields(fields: &Fields, target: &Target, output: &OutputSpec) -> Result<Resolution> {
+    let identities = match &output.matching {
+        FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(fields)?,
+        FieldMatching::FieldIds { names } => Identities::by_id_or_name(fields, names.as_deref(), &output.schema.fields),
+    };
+    pair(None, &ArrowSchema::new(fields.clone()), &identities, target, output, Constants::Win)
+}
+
+/// The ids that a file gives its columns itself.
+fn own_ids(fields: &Fields) -> Result<Identities> {
+    if fields.iter().any(|field| has_ids(field)) {
+        return Ok(Identities::by_id(fields, None));
+    }
+    Err(Error::unsupported("a data file has no field ids, and the table knows its columns by nothing else"))
+}
+
+fn pair(
+    file: Option<&SchemaDescriptor>,
+    arrow: &ArrowSchema,
+    identities: &Identities,
+    target: &Target,
+    output: &OutputSpec,
+    constants: Constants,
+) -> Result<Resolution> {
+    let leaves = file.map_or(0, SchemaDescriptor::num_columns);
     let mut resolver = Resolver {
         file,
         partition: &output.partition,
         ids: output.field_ids,
         tolerated: output.tolerated,
         constants,
-        leaves: vec![None; file.num_columns()],
+        leaves: vec![None; leaves],
         read: 0,
         obstacle: None,
         copied_only: None,
     };
-    let identities = identities(&output.matching, arrow.fields())?;
     let mut pairs = Vec::with_capacity(target.fields.len());
     let mut read_as: Vec<FieldRef> = arrow.fields().iter().cloned().collect();
     let stored = target.fields.len().saturating_sub(target.row_id_columns);
     for (at, field) in target.fields.iter().enumerate() {
         // Row ids are known by name where files give them no id.
         let named = at >= stored && identities.find(field, arrow.fields()).is_none();
-        let identities = if named { &Identities::ByName } else { &identities };
+        let identities = if named { &Identities::ByName } else { identities };
         let pair = resolver.column(field, arrow.fields(), identities, 0)?;
         if let (Column::Stored(root, _), Some(changed)) = &pair
             && let Some(slot) = read_as.get_mut(*root)
@@ -108,7 +147,7 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
     }
     let changed = read_as.iter().zip(arrow.fields()).any(|(a, b)| a.data_type() != b.data_type());
     let read_as = changed.then(|| Arc::new(ArrowSchema::new(read_as)));
-    if resolver.read < file.num_columns() {
+    if resolver.read < leaves {
         resolver.obstacle("a file holds columns that the table no longer has");
     }
     Ok(Resolution {
@@ -121,20 +160,9 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
     })
 }
 
-/// How the file's columns are recognised.
-fn identities(matching: &FieldMatching, fields: &Fields) -> Result<Identities> {
-    Ok(match matching {
-        FieldMatching::PhysicalNames => Identities::ByName,
-        FieldMatching::OwnFieldIds if !fields.iter().any(|field| has_ids(field)) => {
-            return Err(Error::unsupported("a data file has no field ids, and the table knows its columns by nothing else"));
-        }
-        FieldMatching::OwnFieldIds => Identities::by_id(fields, None),
-        FieldMatching::FieldIds { names } => Identities::by_id(fields, names.as_deref()),
-    })
-}
-
 struct Resolver<'a> {
-    file: &'a SchemaDescriptor,
+    /// The Parquet schema, where the file is Parquet.
+    file: Option<&'a SchemaDescriptor>,
     partition: &'a Partition,
     ids: bool,
     tolerated: Tolerated,
@@ -199,7 +227,11 @@ impl Resolver<'_> {
         match (&field.ty, source.data_type()) {
             (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members).map(|node| (node, None)),
             (Type::Primitive(primitive), stored) => {
-                let descriptor = self.file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
+                let Some(file) = self.file else {
+                    let conversion = convert::between(stored, *primitive).ok_or_else(mismatch)?;
+                    return Ok((Node::Leaf(conversion), None));
+                };
+                let descriptor = file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
                 let (read_as, conversion) = convert::conversion(stored, descriptor.physical_type(), *primitive).ok_or_else(mismatch)?;
                 if !conversion.changes_nothing() {
                     self.obstacle("a column has to be converted");

@@ -8,7 +8,7 @@ use super::log::{self, Listing};
 use super::version::DeltaVersion;
 use super::{dv, entry, lines, path, replay};
 use crate::commit::Answer;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::model::{Change, OperationId, Version};
 use crate::store::Put;
@@ -17,7 +17,7 @@ use crate::units::Timestamp;
 /// Tries `change` once, as the version after `base`.
 pub(super) async fn offer(base: &DeltaVersion, change: &Change, now: Timestamp) -> Answer {
     let Some(next) = base.state().version.checked_add(1).map(Version) else {
-        return Answer::Rejected(crate::error::Error::corrupt("the log has no version left"));
+        return Answer::Rejected(Error::corrupt("the log has no version left"));
     };
     let entry = match change.check().and_then(|()| base.rewritable_state()).and_then(|()| entry::build(base, change, now, next)) {
         Ok(entry) => entry,
@@ -58,7 +58,7 @@ async fn whose(base: &DeltaVersion, change: &Change, next: Version) -> Answer {
     match replay::read_commit_info(base.store(), base.root(), next.0).await {
         Ok(Some(info)) if info.txn_id == Some(entry::txn_id(&change.operation, change.part)) => Answer::Ours(next),
         Ok(Some(_)) => Answer::Taken,
-        Ok(None) => Answer::Silence(crate::error::Error::unavailable("a commit that was there is gone").about("version", next)),
+        Ok(None) => Answer::Silence(Error::unavailable("a commit that was there is gone").about("version", next)),
         Err(error) => Answer::Silence(error),
     }
 }
@@ -100,21 +100,29 @@ async fn rules_changed_since(now: &DeltaVersion, base: i64) -> Result<bool> {
     Ok(false)
 }
 
-/// The version up to `newest` that part `part` of `operation` made.
+/// The version up to `newest` that part `part` of `operation` made. That there is none is certain only where every commit after `since` is there.
 ///
 /// # Errors
 ///
-/// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
+/// `Unavailable` if one of them is gone or storage did not answer, `Corrupt` for a damaged commit.
 pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let wanted = Some(entry::txn_id(operation, part));
     let listing = Listing::read(newest.store(), newest.root(), since.map(|version| version.0)).await?;
-    for version in listing.commits_between(since.map_or(-1, |version| version.0), newest.state().version) {
-        let info = replay::read_commit_info(newest.store(), newest.root(), version).await?;
-        if info.is_some_and(|info| info.txn_id == wanted) {
+    let from = since.map_or(-1, |version| version.0);
+    let mut read = 0;
+    for version in listing.commits_between(from, newest.state().version) {
+        let Some(info) = replay::read_commit_info(newest.store(), newest.root(), version).await? else { continue };
+        if info.txn_id == wanted {
             return Ok(Some(Version(version)));
         }
+        read += 1;
     }
-    Ok(None)
+    match since {
+        Some(since) if read < newest.state().version.saturating_sub(from) => {
+            Err(Error::unavailable("commits made since the run began are no longer in the log").about("since", since))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Of `places`, the files of data and deletion vectors that `newest` or an older version that can still be rebuilt has. Every such version begins at a checkpoint: what

@@ -106,6 +106,17 @@ impl Listing {
         commit.max(self.checkpoints.last_key_value().map(|(version, _)| *version))
     }
 
+    /// The earliest version that can be rebuilt.
+    pub(super) fn earliest(&self) -> Option<i64> {
+        let first = self.commits.first_key_value().map(|(version, _)| *version).filter(|version| *version == 0);
+        first.or_else(|| self.checkpoints.first_key_value().map(|(version, _)| *version))
+    }
+
+    /// The versions from `since` on that have a commit, oldest first.
+    pub(super) fn commits_from(&self, since: i64) -> impl Iterator<Item = i64> + '_ {
+        self.commits.range(since..).map(|(version, _)| *version)
+    }
+
     /// The commit file of `version`, where there is one.
     pub(super) fn commit(&self, version: i64) -> Option<&Meta> {
         self.commits.get(&version)

@@ -35,6 +35,7 @@ mod stats_write;
 mod table;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod version;
 mod z85;
 

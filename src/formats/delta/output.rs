@@ -26,6 +26,11 @@ pub(super) fn materialises(state: &State) -> bool {
         || settings::on(&state.metadata.configuration, "delta.writePartitionColumnsToParquet")
 }
 
+/// How columns are found in data files.
+pub(super) fn matching(mapping: Mapping) -> FieldMatching {
+    if mapping == Mapping::Id { FieldMatching::OwnFieldIds } else { FieldMatching::PhysicalNames }
+}
+
 /// The specification for files of `partition`.
 ///
 /// # Errors
@@ -61,9 +66,10 @@ pub(super) fn spec(
     Ok(OutputSpec {
         directory,
         partition,
+        routing: None,
         schema: Schema { fields: fields.into_iter().cloned().collect() },
         field_ids: mapping != Mapping::None,
-        matching: if mapping == Mapping::Id { FieldMatching::OwnFieldIds } else { FieldMatching::PhysicalNames },
+        matching: matching(mapping),
         tolerated: Tolerated { int96: !compat::is_on(state), shredded },
         row_ids: row_tracking::columns(state)?,
         codec,

@@ -63,6 +63,37 @@ fn constant(text: &str, ty: &Type) -> Option<Value> {
     }
 }
 
+/// The columns that have the same value in every row of `partition`, typed (protocol, "Partition Value Serialization"). A timestamp without an
+/// offset is one in UTC, as every reader outside of Spark takes it; Spark takes its session's zone.
+///
+/// # Errors
+///
+/// `Corrupt` for a text that is no value of the column's type, `Unsupported` for a partition column of a nested type.
+pub(super) fn constants(partition: &Partition, columns: &[&Field]) -> Result<Vec<(i32, Option<Value>)>> {
+    let typed = |(field, column): (&PartitionField, &&Field)| {
+        let Type::Primitive(ty) = column.ty else {
+            return Err(Error::unsupported("a partition column is nested").about("column", &column.name));
+        };
+        let value = match &field.value {
+            Some(Value::String(text)) => {
+                let wrong = || Error::corrupt("a partition value of the log is none of its column's type").about("column", &column.name);
+                Some(value(text, ty).ok_or_else(wrong)?)
+            }
+            other => other.clone(),
+        };
+        Ok((column.id, value))
+    };
+    partition.fields.iter().zip(columns).map(typed).collect()
+}
+
+fn value(text: &str, ty: Primitive) -> Option<Value> {
+    match ty {
+        Primitive::TimestampTz => literal::parse(text, ty).or_else(|| literal::parse(text, Primitive::Timestamp)),
+        Primitive::Binary => Some(Value::Bytes(text.as_bytes().to_vec())),
+        _ => literal::parse(text, ty),
+    }
+}
+
 /// The partition columns named by the log, in order.
 ///
 /// # Errors
@@ -152,6 +183,21 @@ mod tests {
             assert_eq!(model(&values(text), &[&column]).unwrap().fields[0].value, None);
         }
         assert!(model(&values("{\"region\":\"eu\"}"), &[&column]).is_err());
+    }
+
+    #[test]
+    fn partition_values_get_their_columns_type_and_a_strange_text_is_damage() {
+        let typed = |text: &str, ty: Primitive| {
+            let column = Field { ty: Type::Primitive(ty), ..column("p", "p") };
+            let partition = model(&TextMap(vec![("p".into(), Some(text.into()))]), &[&column]).unwrap();
+            constants(&partition, &[&column]).map(|constants| constants[0].1.clone())
+        };
+        assert_eq!(typed("7", Primitive::Short).unwrap(), Some(Value::Int(7)));
+        assert_eq!(typed("", Primitive::Long).unwrap(), None);
+        assert_eq!(typed("1970-01-01 00:00:01", Primitive::TimestampTz).unwrap(), Some(Value::Long(1_000_000)));
+        assert_eq!(typed("1970-01-01T00:00:01.000000Z", Primitive::TimestampTz).unwrap(), Some(Value::Long(1_000_000)));
+        let error = typed("secret", Primitive::Date).unwrap_err();
+        assert!(error.kind() == crate::error::Kind::Corrupt && !format!("{error:?}").contains("secret"));
     }
 
     #[test]

@@ -27,8 +27,24 @@ const MAX_DEPTH: usize = 64;
 ///
 /// `Corrupt` for text that is no schema, `Unsupported` for a type we do not know.
 pub(super) fn parse(text: &str, mapping: Mapping) -> Result<Schema> {
+    read(text, mapping, false)
+}
+
+/// As [`parse`], with columns of type `void`. All other columns have the same ids.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub(super) fn parse_with_void(text: &str, mapping: Mapping) -> Result<Schema> {
+    read(text, mapping, true)
+}
+
+fn read(text: &str, mapping: Mapping, void: bool) -> Result<Schema> {
     let json: Json = serde_json::from_str(text).map_err(|e| Error::corrupt("the schema is no JSON").about("column", e.column()))?;
-    let read = |nested_ids| Reader { mapping, nested_ids, last: 0 }.members(&json, 0).map(|fields| Schema { fields });
+    let read = |nested_ids| {
+        let mut reader = Reader { mapping, nested_ids, last: 0, void: void.then_some(i32::MIN) };
+        reader.members(&json, 0).map(|fields| Schema { fields })
+    };
     let schema = read(mapping != Mapping::None)?;
     match same_id_twice(&schema) {
         None => Ok(schema),
@@ -60,10 +76,18 @@ struct Reader {
     nested_ids: bool,
     /// The last number given, counting away from zero.
     last: i32,
+    /// The next id for a column of type `void`, if such columns are wanted.
+    void: Option<i32>,
 }
 
 fn bad(what: &'static str) -> Error {
     Error::corrupt("the schema cannot be understood").about("part", what)
+}
+
+/// A column of type `void`: no data file holds it.
+fn void(json: &Json, id: i32) -> Result<Field> {
+    let name = json.get("name").and_then(Json::as_str).ok_or_else(|| bad("name"))?.to_string();
+    Ok(Field { id, physical: name.clone(), name, required: false, ty: Type::Primitive(Primitive::Unknown), initial_default: None })
 }
 
 impl Reader {
@@ -77,8 +101,19 @@ impl Reader {
             return Err(bad("columns nested too deeply"));
         }
         let fields = json.get("fields").and_then(Json::as_array).ok_or_else(|| bad("fields"))?;
-        let stored = fields.iter().filter(|field| !matches!(field.get("type").and_then(Json::as_str), Some("void" | "null")));
-        stored.map(|field| self.field(field, depth)).collect()
+        let is_void = |field: &Json| matches!(field.get("type").and_then(Json::as_str), Some("void" | "null"));
+        let mut members = Vec::with_capacity(fields.len());
+        for field in fields {
+            match &mut self.void {
+                _ if !is_void(field) => members.push(self.field(field, depth)?),
+                None => {}
+                Some(next) => {
+                    members.push(void(field, *next)?);
+                    *next = next.saturating_add(1);
+                }
+            }
+        }
+        Ok(members)
     }
 
     fn field(&mut self, json: &Json, depth: usize) -> Result<Field> {

@@ -6,12 +6,11 @@ use async_trait::async_trait;
 
 use super::log::{self, Listing};
 use super::replay::{self, State};
-use super::version::DeltaVersion;
-use super::{checkpoint_write, checksum, settings};
+use super::{checkpoint_write, checksum, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
-use crate::model::Version;
+use crate::model::{At, Version};
 use crate::store::Store;
 
 /// A Delta table at a place.
@@ -30,6 +29,14 @@ impl DeltaTable {
     /// The table whose `_delta_log` lies below `root`.
     pub const fn new(store: Store, root: Location) -> Self {
         Self { store, root }
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) const fn root(&self) -> &Location {
+        &self.root
     }
 
     /// The version the newest checkpoint may have. Only a hint: it may be damaged, stale or missing.
@@ -102,9 +109,11 @@ impl Table for DeltaTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         let (state, listing) = self.state(None, false).await?;
-        let modified = listing.commit(state.version).map(|meta| meta.modified);
-        let kept = listing.whole.then(|| listing.versions());
-        Ok(Arc::new(DeltaVersion::new(self.store.clone(), self.root.clone(), state, kept, modified)?))
+        Ok(Arc::new(self.version(state, &listing)?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        Ok(Arc::new(travel::load(self, at).await?))
     }
 
     async fn settle(&self, version: Version) -> Vec<Error> {

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Type, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Type,
+    Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -152,6 +153,7 @@ impl TableVersion for DeltaVersion {
             commit_attempts: 15,
             min_wait_ms: 100,
             max_wait_ms: 10_000,
+            total_wait_ms: 1_800_000,
         }
     }
 
@@ -172,6 +174,16 @@ impl TableVersion for DeltaVersion {
         futures::stream::iter(reads).buffered(VECTORS_AT_A_TIME).try_collect().await
     }
 
+    fn reading(&self) -> Result<ReadSpec> {
+        let mapping = self.state.mapping()?;
+        let schema = schema::parse_with_void(&self.state.metadata.schema_string, mapping)?;
+        Ok(ReadSpec { schema, matching: output::matching(mapping) })
+    }
+
+    fn constants(&self, partition: &Partition) -> Result<Vec<(i32, Option<Value>)>> {
+        partition::constants(partition, &partition::columns(&self.snapshot.schema, &self.state.metadata.partition_columns)?)
+    }
+
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
         output::spec(self.root(), &self.state, &self.snapshot.schema, partition, wishes)
     }
@@ -189,8 +201,8 @@ impl TableVersion for DeltaVersion {
     }
 
     fn metadata_folders(&self) -> Vec<Location> {
-        // A commit is one file with a name of the protocol's: nothing can be left behind in the log.
-        Vec::new()
+        // Names in the log are the protocol's: only halves of files can be left behind there.
+        vec![super::log::folder(self.root())]
     }
 
     fn data_folders(&self) -> Vec<Location> {

@@ -17,8 +17,8 @@ use super::scan::{FileMaker, Scan};
 use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
-use super::table::{IcebergVersion, same_file};
-use super::{dangling, features};
+use super::table::IcebergVersion;
+use super::{dangling, features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -56,26 +56,38 @@ pub(crate) async fn offer(version: &IcebergVersion, change: &Change, now: Timest
     }
 }
 
-/// The version that part `part` of `operation` made, among the current snapshot and its ancestors after `since`.
+/// The version that part `part` of `operation` made, among all snapshots that are listed: one that was rolled back or lies on a branch was
+/// made all the same. That there is none is certain only where the ancestors of the current snapshot lead back to `since`.
 ///
 /// # Errors
 ///
-/// `Corrupt` if the current snapshot is not listed.
+/// `Unavailable` if they do not: what was made after `since` may have been expired or rolled back. `Corrupt` if the current snapshot is not listed.
 pub(crate) fn find(metadata: &Metadata, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let part = part.to_string();
+    let is_ours = |snapshot: &SnapshotView<'_>| {
+        snapshot.summary(summary::OPERATION_ID) == Some(&operation.0) && snapshot.summary(summary::OPERATION_PART) == Some(&part)
+    };
+    if let Some(ours) = metadata.snapshots().find(is_ours) {
+        return Ok(ours.version());
+    }
+    match since {
+        Some(since) if !leads_back_to(metadata, since)? => {
+            Err(Error::unavailable("the table's history no longer leads back to the version the run began on").about("since", since))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn leads_back_to(metadata: &Metadata, version: Version) -> Result<bool> {
     let mut seen = HashSet::new();
     let mut next = metadata.current()?;
     while let Some(snapshot) = next {
-        if snapshot.version() == since || !seen.insert(snapshot.id()) {
-            break;
+        if snapshot.version() == Some(version) {
+            return Ok(true);
         }
-        let ours = snapshot.summary(summary::OPERATION_ID) == Some(&operation.0);
-        if ours && snapshot.summary(summary::OPERATION_PART) == Some(&part) {
-            return Ok(snapshot.version());
-        }
-        next = snapshot.parent().and_then(|parent| metadata.snapshot(parent));
+        next = if seen.insert(snapshot.id()) { snapshot.parent().and_then(|parent| metadata.snapshot(parent)) } else { None };
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// One attempt at a replacement.
@@ -186,13 +198,15 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; that of this commit
+    /// where rows move to another spec.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
         let mut sequences = vec![0i64; self.change.groups.len()];
         let mut found: HashSet<Location> = HashSet::new();
-        let mut partitions: HashSet<String> = HashSet::new();
+        let adds = self.change.groups.iter().flat_map(|group| &group.adds);
+        let mut partitions: HashSet<String> = adds.map(|file| partition_key(&file.partition)).collect();
         let mut out = Vec::new();
         // Manifests that only say what earlier snapshots deleted are not carried on.
         for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data && !manifest.is_dead()) {
@@ -211,7 +225,8 @@ impl<'a> Replace<'a> {
                 }
                 let Some((group, planned)) = wanted.get(&self.metadata.place(&entry.path)?) else { continue };
                 let file = maker.file(&entry, &columns)?;
-                if !same_file(planned, &file) || !found.insert(file.location.clone()) {
+                let replaces = self.change.groups.get(*group).is_some_and(|group| reshape::still_replaces(group, planned, &file));
+                if !replaces || !found.insert(file.location.clone()) {
                     return Err(conflict().about("file", &file.location));
                 }
                 if let Some(sequence) = sequences.get_mut(*group) {
@@ -229,6 +244,12 @@ impl<'a> Replace<'a> {
             return Err(conflict().about("files_gone", wanted.len() - found.len()));
         }
         self.tally.changed_partitions = partitions.len() as u64;
+        // Rows that move come among equality deletes that were never theirs: every one that is there already must be older than they.
+        for (group, sequence) in self.change.groups.iter().zip(&mut sequences) {
+            if reshape::moves(group) {
+                *sequence = self.commit.sequence;
+            }
+        }
         Ok((out, sequences))
     }
 

@@ -110,7 +110,7 @@ fn avro_type(ty: Option<Primitive>) -> Json {
     let stamp = |name: &str, utc: bool| json!({"type": "long", "logicalType": name, "adjust-to-utc": utc});
     match ty {
         Some(Primitive::Boolean) => json!("boolean"),
-        Some(Primitive::Byte | Primitive::Short | Primitive::Int) | None => json!("int"),
+        Some(Primitive::Byte | Primitive::Short | Primitive::Int | Primitive::Unknown) | None => json!("int"),
         Some(Primitive::Long) => json!("long"),
         Some(Primitive::Float) => json!("float"),
         Some(Primitive::Double) => json!("double"),

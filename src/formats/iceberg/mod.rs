@@ -20,6 +20,8 @@ mod pointer;
 mod positions;
 mod puffin;
 mod references;
+mod refs;
+mod reshape;
 mod row_deletes;
 mod scan;
 mod spec;
@@ -29,6 +31,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod travel;
 mod types;
 mod values;
 

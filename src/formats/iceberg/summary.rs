@@ -32,7 +32,7 @@ pub(crate) struct Tally {
     pub(crate) removed_vectors: u64,
     /// Position deletes in both.
     pub(crate) removed_positions: u64,
-    /// Partitions with files that go.
+    /// Partitions with files that go or come.
     pub(crate) changed_partitions: u64,
 }
 

@@ -9,14 +9,15 @@ use futures::stream::BoxStream;
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
+use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, row_deletes};
+use super::{features, output, reshape, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
-use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
+use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{At, Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Version};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -26,6 +27,7 @@ pub struct IcebergTable {
     store: Store,
     root: Location,
     pointer: Arc<dyn Pointer>,
+    reference: Option<String>,
 }
 
 impl std::fmt::Debug for IcebergTable {
@@ -37,14 +39,32 @@ impl std::fmt::Debug for IcebergTable {
 impl IcebergTable {
     /// The table at `root` whose current metadata `pointer` knows.
     pub fn new(store: Store, root: Location, pointer: Arc<dyn Pointer>) -> Self {
-        Self { store, root, pointer }
+        Self { store, root, pointer, reference: None }
+    }
+
+    /// The same table seen from the branch or tag `name`: commits move that branch and no other, and a tag cannot be changed.
+    #[must_use]
+    pub fn on(self, name: &str) -> Self {
+        Self { reference: Some(name.to_string()), ..self }
     }
 
     /// Reads the newest version.
     pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        self.of(self.metadata().await?)
+    }
+
+    async fn metadata(&self) -> Result<Metadata> {
         let file = self.pointer.current().await?;
         let bytes = self.store.get(&file).await?;
-        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
+        let metadata = Metadata::parse(&bytes, &file, self.pointer.opened_at())?;
+        match &self.reference {
+            Some(name) => metadata.on(name),
+            None => Ok(metadata),
+        }
+    }
+
+    fn of(&self, metadata: Metadata) -> Result<IcebergVersion> {
+        let metadata = Arc::new(metadata);
         let snapshot = snapshot(&metadata, &self.root)?;
         Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
     }
@@ -68,6 +88,11 @@ impl Table for IcebergTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         Ok(Arc::new(self.version().await?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        let metadata = self.metadata().await?;
+        Ok(Arc::new(self.of(metadata.pinned(travel::find(&metadata, at)?)?)?))
     }
 
     async fn settle(&self, _version: Version) -> Vec<Error> {
@@ -104,6 +129,18 @@ impl TableVersion for IcebergVersion {
         &self.snapshot
     }
 
+    fn reference(&self) -> Option<&str> {
+        self.scan.metadata.reference.as_deref()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let reference =
+            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
+        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
     fn defaults(&self) -> Defaults {
         output::defaults(&self.scan.metadata)
     }
@@ -121,6 +158,14 @@ impl TableVersion for IcebergVersion {
         row_deletes::read(&self.scan, &index, files).await
     }
 
+    fn reading(&self) -> Result<ReadSpec> {
+        Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
+    }
+
+    fn destination(&self, file: &DataFile, wishes: &OutputWishes) -> Result<Destination> {
+        reshape::destination(&self.scan.metadata, file.partition.spec_id, wishes.spec)
+    }
+
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
         output::output(&self.scan.metadata, partition, wishes)
     }
@@ -134,7 +179,7 @@ impl TableVersion for IcebergVersion {
         let mut files = self.scan.files(false);
         while let Some(file) = files.try_next().await? {
             if let Some((at, planned)) = wanted.get(&file.location)
-                && same_file(planned, &file)
+                && change.groups.get(*at).is_some_and(|group| reshape::still_replaces(group, planned, &file))
                 && let Some(count) = missing.get_mut(*at)
             {
                 *count = count.saturating_sub(1);
@@ -144,6 +189,9 @@ impl TableVersion for IcebergVersion {
     }
 
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        if self.scan.metadata.pin.is_some() {
+            return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
+        }
         super::commit::offer(self, change, now).await
     }
 

@@ -176,8 +176,8 @@ mod tests {
     use crate::formats::{Defaults, OutputWishes};
     use crate::location::Location;
     use crate::model::{
-        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, RowDeletes, Schema, Snapshot,
-        Version,
+        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, ReadSpec, RowDeletes, Schema,
+        Snapshot, Version,
     };
     use crate::units::Timestamp;
 
@@ -194,7 +194,7 @@ mod tests {
             &self.snapshot
         }
         fn defaults(&self) -> Defaults {
-            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0 }
+            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0, total_wait_ms: 0 }
         }
         fn rewritable(&self) -> Result<()> {
             Ok(())
@@ -209,6 +209,9 @@ mod tests {
                 if file.deletes.is_empty() { RowDeletes::None } else { some }
             };
             Ok(files.iter().map(rows).collect())
+        }
+        fn reading(&self) -> Result<ReadSpec> {
+            Err(Error::bug("not asked"))
         }
         fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
             Err(Error::bug("not asked"))

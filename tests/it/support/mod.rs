@@ -4,6 +4,8 @@ pub(crate) mod bridge;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
 pub(crate) mod references;
+pub(crate) mod rivals;
+pub(crate) mod sql;
 pub(crate) mod workbench;
 
 use std::sync::Arc;

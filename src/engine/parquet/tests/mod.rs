@@ -2,8 +2,10 @@
 
 mod copy;
 mod encode;
+mod foreign;
 mod golden;
 mod inputs;
+mod route;
 mod shapes;
 mod types;
 
@@ -110,6 +112,7 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
     OutputSpec {
         directory: Location::parse(folder.to_str().unwrap()).unwrap(),
         partition: Arc::new(Partition::default()),
+        routing: None,
         schema: Schema { fields },
         field_ids: true,
         tolerated: Tolerated { int96: true, shredded: false },

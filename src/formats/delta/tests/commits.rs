@@ -63,6 +63,20 @@ fn a_commit_is_found_again_by_its_operation() {
 }
 
 #[test]
+fn history_with_a_commit_missing_proves_nothing() {
+    let made = made(plain_protocol(), &json!({}));
+    let change = plan(&*made.load().unwrap());
+    for version in 1..4 {
+        made.commit(version, &[info(1)]);
+    }
+    let newer = made.load().unwrap();
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(0)))).unwrap(), None);
+    std::fs::remove_file(made.commit_path(2)).unwrap();
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(0)))).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(2)))).unwrap(), None);
+}
+
+#[test]
 fn a_taken_version_is_told_from_our_own() {
     let made = made(plain_protocol(), &json!({}));
     let version = made.load().unwrap();

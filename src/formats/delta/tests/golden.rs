@@ -139,10 +139,6 @@ fn rows_of_tables_of_other_engines_are_marked_and_no_others() {
         let folder = scratch.path().join("t");
         copy_folder(root, &folder);
         let Some(expected) = mark_every_third(&folder) else { continue };
-        if let Some(keep) = std::env::var_os("OTF_KEEP_TEMPORARILY") {
-            let name = root.strip_prefix(&golden).unwrap().to_str().unwrap().replace('/', "__");
-            copy_folder(&folder, &PathBuf::from(keep).join(format!("{expected}@{name}")));
-        }
         assert_eq!(block(async { live_rows(&*table(&folder).load().await.unwrap()).await }).unwrap(), Some(expected), "{}", root.display());
         marked += 1;
     }
