@@ -16,7 +16,8 @@ use crate::commit::Answer;
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value, Version,
+    At, Change, Codec, DataFile, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value,
+    Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -227,5 +228,15 @@ pub trait TableVersion: Send + Sync {
     /// Those of reading everything the table still knows of its history.
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         Ok(places)
+    }
+
+    /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.
+    /// What is damaged is told to `found` and does not end the check. Returns how many metadata and delete files were read.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Unsupported` for what has to be understood to go on.
+    async fn check(&self, _reach: Reach, _found: FindingSink<'_>) -> Result<u64> {
+        Ok(0)
     }
 }

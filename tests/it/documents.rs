@@ -2,6 +2,17 @@
 
 use otf::formats::delta::protocol::FEATURES;
 use otf::formats::support::{Feature, markdown};
+use otf::model::Fault;
+
+/// The page names every kind of damage that `fsck` finds, with how bad it is.
+#[test]
+fn the_page_on_the_command_line_lists_every_finding() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
+    for fault in Fault::ALL {
+        let start = format!("| `{}` | {} | ", fault.code(), fault.severity().as_str());
+        assert!(page.lines().any(|line| line.starts_with(&start)), "docs/cli.md has no line {start}");
+    }
+}
 
 /// P4: the page of a format names every table feature we know, with what is done about it.
 fn the_table_of_features_is(page: &str, features: &[Feature]) {

@@ -1,79 +1,62 @@
-//! Version checksum files (protocol, "Version Checksum File"): what a version holds in sum, for others to check their replay against.
-//!
-//! They are written after our commits where the table has them. They are never read: the log decides, whatever a stale or damaged one says.
-
-use serde_json::{Map, Value as Json, json};
+//! Version checksums (protocol, "Version Checksum File"), held against the replayed log.
 
 use super::actions::{Metadata, Protocol};
-use super::entry::to_json;
-use super::replay::State;
-use super::{commit_info, log};
-use crate::error::{Error, Result};
-use crate::location::Location;
-use crate::store::Store;
+use super::check::{same_metadata, same_protocol};
+use super::log;
+use super::version::DeltaVersion;
+use crate::error::Result;
+use crate::model::{Fault, Finding, FindingSink};
 
-/// Writes the file of `state` unless it is there, if the version before has one.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Checksum {
+    table_size_bytes: Option<i64>,
+    num_files: Option<i64>,
+    #[serde(rename = "numDeletedRecordsOpt")]
+    deleted_records: Option<i64>,
+    #[serde(rename = "numDeletionVectorsOpt")]
+    vectors: Option<i64>,
+    metadata: Option<Metadata>,
+    protocol: Option<Protocol>,
+}
+
+/// Checks the checksum of `version`, if there is one; returns how many files were read.
 ///
 /// # Errors
 ///
-/// Those of storage. Nothing depends on them.
-pub(super) async fn write(store: &Store, root: &Location, state: &State) -> Result<()> {
-    let Some(before) = state.version.checked_sub(1) else { return Ok(()) };
-    if before < 0 || store.get_if_exists(&file(root, before)).await?.is_none() {
-        return Ok(());
-    }
-    store.put_if_absent(&file(root, state.version), text(state)?.into()).await.map(|_| ())
-}
-
-fn file(root: &Location, version: i64) -> Location {
-    log::folder(root).child(&format!("{version:020}.crc"))
-}
-
-fn text(state: &State) -> Result<String> {
-    let mut out = Map::new();
-    let info = state.commit_info.as_ref();
-    if let Some(id) = info.and_then(|info| info.txn_id.as_ref()) {
-        out.insert("txnId".into(), json!(id));
-    }
-    let bytes = state.files.iter().try_fold(0_u64, |sum, add| sum.checked_add(add.size));
-    out.insert("tableSizeBytes".into(), json!(bytes.ok_or_else(|| Error::corrupt("the files are larger than a number can say"))?));
-    out.insert("numFiles".into(), json!(state.files.len()));
-    out.insert("numMetadata".into(), json!(1));
-    out.insert("numProtocol".into(), json!(1));
-    if commit_info::has_commit_times(state) {
-        out.insert("inCommitTimestampOpt".into(), json!(info.and_then(|info| info.in_commit_timestamp)));
-    }
-    out.insert("metadata".into(), metadata(&state.metadata)?);
-    out.insert("protocol".into(), protocol(&state.protocol));
-    Ok(Json::Object(out).to_string())
-}
-
-fn metadata(metadata: &Metadata) -> Result<Json> {
-    let mut out = Map::new();
-    out.insert("id".into(), json!(metadata.id));
-    for (key, text) in [("name", &metadata.name), ("description", &metadata.description)] {
-        if let Some(text) = text {
-            out.insert(key.into(), json!(text));
+/// `Unavailable` if storage did not answer.
+pub(super) async fn check(version: &DeltaVersion, found: FindingSink<'_>) -> Result<u64> {
+    let state = version.state();
+    let file = log::checksum_file(version.root(), state.version);
+    let Some(bytes) = version.store().get_if_exists(&file).await? else { return Ok(0) };
+    let Ok(checksum) = serde_json::from_slice::<Checksum>(&bytes) else {
+        found(Finding::new(Fault::ChecksumWrong, &file, "it cannot be understood"));
+        return Ok(1);
+    };
+    let (mut size, mut vectors, mut deleted) = (0u64, 0u64, 0u64);
+    for add in state.files.iter() {
+        size = size.saturating_add(add.size);
+        if let Some(vector) = &add.deletion_vector {
+            vectors += 1;
+            deleted = deleted.saturating_add(vector.cardinality);
         }
     }
-    out.insert("format".into(), json!({"provider": metadata.format.provider, "options": to_json(&metadata.format.options)?}));
-    out.insert("schemaString".into(), json!(metadata.schema_string));
-    out.insert("partitionColumns".into(), json!(metadata.partition_columns));
-    out.insert("configuration".into(), to_json(&metadata.configuration)?);
-    if let Some(time) = metadata.created_time {
-        out.insert("createdTime".into(), json!(time));
-    }
-    Ok(Json::Object(out))
-}
-
-fn protocol(protocol: &Protocol) -> Json {
-    let mut out = Map::new();
-    out.insert("minReaderVersion".into(), json!(protocol.min_reader_version));
-    out.insert("minWriterVersion".into(), json!(protocol.min_writer_version));
-    for (key, features) in [("readerFeatures", &protocol.reader_features), ("writerFeatures", &protocol.writer_features)] {
-        if let Some(features) = features {
-            out.insert(key.into(), json!(features));
+    let counts = [
+        ("bytes", checksum.table_size_bytes, size),
+        ("files", checksum.num_files, state.files.len() as u64),
+        ("deleted rows", checksum.deleted_records, deleted),
+        ("deletion vectors", checksum.vectors, vectors),
+    ];
+    for (what, said, counted) in counts {
+        if let Some(said) = said.filter(|said| u64::try_from(*said) != Ok(counted)) {
+            found(Finding::new(Fault::ChecksumWrong, &file, format!("it says {said} {what}, the log has {counted}")));
         }
     }
-    Json::Object(out)
+    if checksum.protocol.is_some_and(|protocol| !same_protocol(&protocol, &state.protocol)) {
+        found(Finding::new(Fault::ChecksumWrong, &file, "its protocol is not that of the log"));
+    }
+    if checksum.metadata.is_some_and(|metadata| !same_metadata(&metadata, &state.metadata)) {
+        found(Finding::new(Fault::ChecksumWrong, &file, "its schema or properties are not those of the log"));
+    }
+    Ok(1)
 }

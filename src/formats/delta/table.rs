@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::log::{self, Listing};
 use super::replay::{self, State};
-use super::{checkpoint_write, checksum, settings, travel};
+use super::{checkpoint_write, checksum_write, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
@@ -122,7 +122,7 @@ impl Table for DeltaTable {
             Err(error) => return vec![error.about("version", version)],
         };
         let checkpoint = self.write_checkpoint(&state, &listing).await.map_err(|error| error.about("checkpoint", version));
-        let checksum = checksum::write(&self.store, &self.root, &state).await.map_err(|error| error.about("checksum", version));
+        let checksum = checksum_write::write(&self.store, &self.root, &state).await.map_err(|error| error.about("checksum", version));
         [checkpoint, checksum].into_iter().filter_map(Result::err).collect()
     }
 }

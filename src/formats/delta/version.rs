@@ -10,14 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
-use super::{clustering, commit, compat, dv, entry, mark, output, partition, path, row_tracking, schema, settings, stats_read};
+use super::{check, clustering, commit, compat, dv, entry, mark, output, partition, path, row_tracking, schema, settings, stats_read};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, Type,
-    Value, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec,
+    RowDeletes, Snapshot, Type, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -211,5 +211,9 @@ impl TableVersion for DeltaVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         commit::referenced(self, places).await
+    }
+
+    async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
+        check::check(self, reach, found).await
     }
 }
