@@ -23,7 +23,8 @@ impl Metadata {
     /// `Corrupt` for a damaged schema; `Unsupported` for one with types we do not know.
     pub(super) fn pinned(&self, pin: Pin) -> Result<Self> {
         let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
-        let mut pinned = Self { pin: Some(pin), ..self.clone() };
+        let mut pinned = self.clone();
+        pinned.pin = Some(pin);
         // Old documents do not say which schema a snapshot was made with.
         let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
         let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();

@@ -7,8 +7,9 @@ use sqlparser::ast::{
     Ident, ObjectName, Query, Select, SetExpr, ShowStatementIn, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Tokenizer;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::clauses::{self, Clause, Clauses};
 use crate::error::{Error, Result};
@@ -89,6 +90,7 @@ fn parse(text: &str) -> Result<(Statement, Clauses)> {
         .tokenize_with_location()
         .map_err(|error| unreadable().about("at", clauses::place(error.location)))?;
     let (tokens, clauses) = clauses::take(tokens)?;
+    check_first(&tokens)?;
     let mut parser = Parser::new(&dialect).with_recursion_limit(DEEPEST).with_tokens_with_locations(tokens);
     let statements = parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => Error::usage("the query is nested too deeply"),
@@ -100,6 +102,25 @@ fn parse(text: &str) -> Result<(Statement, Clauses)> {
     match <[Statement; 1]>::try_from(statements) {
         Ok([statement]) => Ok((statement, clauses)),
         Err(several) => Err(Error::usage("exactly one statement is run at a time").about("statements", several.len())),
+    }
+}
+
+/// Refuses what begins like a statement that does not read, in whatever dialect it goes on.
+fn check_first(tokens: &[TokenWithSpan]) -> Result<()> {
+    const READING: [Keyword; 9] = [
+        Keyword::SELECT,
+        Keyword::WITH,
+        Keyword::EXPLAIN,
+        Keyword::SHOW,
+        Keyword::VALUES,
+        Keyword::FROM,
+        Keyword::TABLE,
+        Keyword::VERSION,
+        Keyword::NoKeyword,
+    ];
+    match tokens.first().map(|token| &token.token) {
+        Some(Token::Word(word)) if !READING.contains(&word.keyword) => Err(only_reads()),
+        _ => Ok(()),
     }
 }
 
@@ -305,7 +326,7 @@ mod tests {
         assert_eq!(used("SELECT * FROM ORDERS"), one("/d/o"));
         assert_eq!(used("WITH a AS (SELECT * FROM 't') SELECT * FROM a JOIN \"a\" AS b ON true"), one("t"));
         assert_eq!(used("SELECT (SELECT max(x) FROM 't'), 'FROM \"u\"'"), one("t"));
-        assert_eq!(used("SELECT * FROM generate_series(1, 3)"), []);
+        assert!(used("SELECT * FROM generate_series(1, 3)").is_empty());
         assert_eq!(used("SHOW COLUMNS FROM 't'"), one("t"));
     }
 
