@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::options::{Settings, TableArgs};
 use super::progress::{Bar, Lines};
 use super::ui::Ui;
-use crate::engine::{Rewriter, Sql};
+use crate::engine::{Inspector, Rewriter, Sql};
 use crate::error::Result;
 use crate::ops::Progress;
 use crate::store::Store;
@@ -42,6 +42,15 @@ impl Session {
     /// `Unavailable` if the system gives no threads.
     pub fn engine(&self, store: &Store) -> Result<Box<dyn Rewriter>> {
         wiring::parts::engine(store, self.settings.memory, self.settings.threads)
+    }
+
+    /// Looks into data files within the budget of the settings. Must be called inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the system gives no threads.
+    pub fn inspector(&self, store: &Store) -> Result<Box<dyn Inspector>> {
+        wiring::parts::inspector(store, self.settings.memory, self.settings.threads)
     }
 
     /// The engine that runs queries within the budget of the settings. Must be called inside the runtime.

@@ -4,6 +4,7 @@
 
 pub mod delta;
 pub mod iceberg;
+pub mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::commit::Answer;
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value, Version,
+    At, Change, Codec, DataFile, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value,
+    Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -144,6 +146,15 @@ pub trait TableVersion: Send + Sync {
     /// `Unsupported` or `Refused`, naming the feature that we cannot keep intact (P4).
     fn rewritable(&self) -> Result<()>;
 
+    /// Whether rows of this table's files may be deleted by marking their positions ([`crate::model::Intent::DeleteRows`]).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Refused`, naming what is in the way.
+    fn markable(&self) -> Result<()> {
+        Err(crate::error::Error::unsupported("rows of this table cannot be marked as deleted"))
+    }
+
     /// The live data files, each with the deletes that may apply to it. `with_stats` also fills [`DataFile::stats`].
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>>;
 
@@ -217,5 +228,15 @@ pub trait TableVersion: Send + Sync {
     /// Those of reading everything the table still knows of its history.
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         Ok(places)
+    }
+
+    /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.
+    /// What is damaged is told to `found` and does not end the check. Returns how many metadata and delete files were read.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Unsupported` for what has to be understood to go on.
+    async fn check(&self, _reach: Reach, _found: FindingSink<'_>) -> Result<u64> {
+        Ok(0)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod compact;
 pub mod document;
+pub mod fsck;
 pub mod inspect;
 pub mod land;
 pub mod leftovers;

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 use super::open::Opened;
 use crate::catalog::{self, SqlCatalog, TableName};
 use crate::config::Catalog;
-use crate::engine::Rewriter;
 use crate::engine::parquet::{ParquetRewriter, Settings};
 use crate::engine::scan::FileScanner;
 use crate::engine::sql::{self, DataFusionSql, Sql};
+use crate::engine::{Inspector, Rewriter};
 use crate::error::Result;
 use crate::formats::delta::DeltaTable;
 use crate::formats::iceberg::IcebergTable;
@@ -25,6 +25,16 @@ use crate::units::Bytes;
 ///
 /// `Unavailable` if the system gives no threads.
 pub fn engine(store: &Store, memory: Bytes, threads: usize) -> Result<Box<dyn Rewriter>> {
+    let settings = Settings { memory, threads, runtime: Handle::current() };
+    Ok(Box::new(ParquetRewriter::new(store.clone(), settings)?))
+}
+
+/// Looks into data files in this process, with this much memory and so many threads. Must be called inside the runtime.
+///
+/// # Errors
+///
+/// `Unavailable` if the system gives no threads.
+pub fn inspector(store: &Store, memory: Bytes, threads: usize) -> Result<Box<dyn Inspector>> {
     let settings = Settings { memory, threads, runtime: Handle::current() };
     Ok(Box::new(ParquetRewriter::new(store.clone(), settings)?))
 }

@@ -12,7 +12,7 @@ use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
 use super::live::{LiveRows, Positions};
-use super::resolve::{Constants, resolve};
+use super::resolve::{Column, Constants, resolve};
 use super::source::SourceReader;
 use super::target::Target;
 use crate::engine::rows::{Each, Shaper};
@@ -63,6 +63,10 @@ impl<'a> Input<'a> {
     ) -> Result<Self> {
         let descriptor = opened.metadata.file_metadata().schema_descr();
         let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
+        if let Some(column) = &resolution.copied_only {
+            let error = Error::unsupported("a variant has values in typed columns (shredded): such row groups can be copied, not encoded");
+            return Err(error.about("column", column).about("file", &file.location));
+        }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let options = match &resolution.read_as {
             Some(schema) => options.with_schema(Arc::clone(schema)),
@@ -71,6 +75,11 @@ impl<'a> Input<'a> {
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
         let shaper = Shaper { file, target, columns: resolution.columns };
         Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths })
+    }
+
+    /// What is made of the file's columns.
+    pub(in crate::engine) fn columns(&self) -> &[Column] {
+        &self.shaper.columns
     }
 
     /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.

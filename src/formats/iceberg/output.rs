@@ -11,7 +11,7 @@ use super::reshape;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes};
 use crate::location::Location;
-use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns};
+use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns, Tolerated};
 use crate::units::Bytes;
 
 /// Field id of `_row_id` (Iceberg spec, "Reserved Field IDs").
@@ -69,6 +69,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         routing,
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,
@@ -103,6 +104,10 @@ pub(super) fn data_root(metadata: &Metadata) -> Result<Location> {
 }
 
 /// The folder of `partition` below the data files' folder.
+///
+/// # Errors
+///
+/// As [`data_root`].
 pub(super) fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
     let base = data_root(metadata)?;
     let objects = hashes_paths(metadata);
@@ -150,7 +155,11 @@ fn bloom_filters(metadata: &Metadata) -> Vec<(String, f64)> {
 }
 
 /// `schema.name-mapping.default` (Iceberg spec, "Column Projection" and "Name Mapping Serialization").
-fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
+///
+/// # Errors
+///
+/// `Corrupt` if it is damaged.
+pub(super) fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
     let Some(text) = metadata.properties.get("schema.name-mapping.default") else { return Ok(None) };
     let wrong = || Error::corrupt("the table property schema.name-mapping.default is damaged").about("file", &metadata.file);
     let json: Json = serde_json::from_str(text).map_err(|e| wrong().because(e))?;

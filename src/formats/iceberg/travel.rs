@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::metadata::{Metadata, schema_id, wrong};
+use super::metadata::{Metadata, wrong};
+use super::schemas::schema_id;
 use super::types;
 use crate::error::{Error, Result};
 use crate::model::{At, Version};

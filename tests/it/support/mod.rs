@@ -1,6 +1,7 @@
 //! What tests share: stores, clocks and watchers. No assertions in here.
 
 pub(crate) mod bridge;
+pub(crate) mod damage;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
 pub(crate) mod references;
