@@ -153,6 +153,22 @@ fn every_output_holds_the_same_rows_and_files_appear_complete() {
     assert_eq!(otf(folder.path(), &[&sql, "--output", "parquet"]).status.code(), Some(2));
 }
 
+#[test]
+fn a_sort_larger_than_the_budget_spills_and_loses_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = folder.path().join("spill");
+    std::fs::create_dir(&spill).unwrap();
+    let sql = "SELECT repeat(CAST(value AS VARCHAR), 12) AS t FROM generate_series(100000, 499999) ORDER BY t DESC";
+    let words = [sql, "--memory", "64MiB", "--threads", "2", "--temp-dir", "spill", "--output", "csv", "--to", "rows.csv"];
+    let output = otf(folder.path(), &words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(folder.path().join("rows.csv")).unwrap();
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    let wanted: Vec<String> = (100_000..500_000).rev().map(|number: u32| number.to_string().repeat(12)).collect();
+    assert!(rows == wanted, "{} rows", rows.len());
+    assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0);
+}
+
 struct Golden {
     store: Store,
     iceberg: bool,
