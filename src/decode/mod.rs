@@ -162,3 +162,42 @@ fn too_large(bytes: u64, largest: u64) -> Error {
         .about("allowed", largest)
         .hint("give more memory with --memory")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+
+    #[test]
+    fn a_decoder_that_panics_is_a_damaged_file() {
+        let error = guarded(|| Vec::<u8>::new()[7]).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (Kind::Corrupt, "the file cannot be decoded: the decoder broke off"));
+    }
+
+    #[test]
+    fn files_of_deletes_are_read_by_id_and_columns_they_lack_are_said_to_be_missing() {
+        for format in [FileFormat::Orc, FileFormat::Avro] {
+            let extension = format.as_str().to_lowercase();
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/iceberg_v2_{extension}/data"));
+            let mut paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let path = paths.find(|path| path.to_string_lossy().contains("-deletes.")).unwrap();
+            let file = Buffer::from(std::fs::read(path).unwrap());
+            let mut seen = Vec::new();
+            columns_by_id(&file, format, &[(2_147_483_545, "p"), (7, "file_path"), (2_147_483_546, "f")], &mut |columns, rows| {
+                let [Some(positions), None, Some(paths)] = columns else { panic!("{columns:?}") };
+                assert_eq!(rows, 1);
+                seen.push((positions.as_primitive::<Int64Type>().value(0), paths.as_string::<i32>().value(0).to_string()));
+                Ok(())
+            })
+            .unwrap();
+            let [(5, path)] = seen.as_slice() else { panic!("{seen:?}") };
+            assert!(path.starts_with("file:/tmp/otf-fixtures/0000000000000000/db/") && path.ends_with(&format!(".{extension}")), "{path}");
+            for cut in 0..file.len() {
+                let cut = file.slice(..cut);
+                assert!(columns_by_id(&cut, format, &[(2_147_483_545, "pos")], &mut |_, _| Ok(())).is_err() || format == FileFormat::Avro);
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, BooleanArray};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use bytes::Bytes as Buffer;
 
+use super::parquet::convert::Zones;
 use super::parquet::footer;
 use super::parquet::live::{LiveRows, Positions};
 use super::parquet::resolve::resolve_fields;
@@ -14,7 +15,7 @@ use super::parquet::source::Source;
 use super::rows::{Each, RowReader, Shaper};
 use crate::decode::{self, Batch, ReadAt};
 use crate::error::{Error, Result};
-use crate::model::{DataFile, RowDeletes};
+use crate::model::{DataFile, FileFormat, RowDeletes};
 
 /// Hands every batch of rows of `file` that `deletes` leaves alive to `each`; `fetched` is what was fetched of it before, its end or all of it.
 ///
@@ -34,7 +35,10 @@ pub(super) fn read(
 
 fn read_open(reader: &RowReader<'_>, file: &DataFile, deletes: &RowDeletes, input: &Input, each: &mut Each<'_>) -> Result<()> {
     let mut decoder = decode::open(input, file.format, reader.budget.unit)?;
-    let mut resolution = resolve_fields(decoder.fields(), reader.target, reader.output)?;
+    // ORC tells instants from times on the wall; Avro files of other writers often do not, and Iceberg's readers go by the table's type.
+    let zones = if file.format == FileFormat::Orc { Zones::Alike } else { Zones::Any };
+    let mut resolution = resolve_fields(decoder.fields(), reader.target, reader.output, zones)?;
+    reader.check(&resolution.columns)?;
     decoder.select(&std::mem::take(&mut resolution.roots))?;
     let shaper = Shaper { file, target: reader.target, columns: resolution.columns };
     let expected = decoder.rows().or(file.rows);

@@ -11,6 +11,8 @@ mod visible;
 
 use async_trait::async_trait;
 
+pub use self::sql::Sql;
+
 use crate::error::{Error, Result};
 use crate::model::{DataFile, FileStats, NewFile, OutputSpec, RowDeletes};
 use crate::units::Bytes;
@@ -86,6 +88,19 @@ pub trait Rewriter: Send + Sync {
     ///
     /// As [`Self::rewrite`].
     async fn stored_rows(&self, file: &DataFile) -> Result<u64>;
+
+    /// Turns the deletes of every file into positions, in the same order: where rows are deleted by value, the compared columns are read.
+    /// [`Self::rewrite`] does so by itself; this is for those who have to know the rows beforehand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rewrite`], of data files and of delete files.
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        if files.iter().any(|(_, deletes)| deletes.len().is_none()) {
+            return Err(Error::unsupported("this engine does not apply deletes by value"));
+        }
+        Ok(files.iter().map(|(_, deletes)| deletes.clone()).collect())
+    }
 }
 
 /// How closely a data file is looked at.
@@ -93,7 +108,7 @@ pub trait Rewriter: Send + Sync {
 pub enum Depth<'a> {
     /// Its footer.
     Footer,
-    /// The footer, and every live row: those that these deletes leave.
+    /// The footer, and every live row: those that these deletes, which are positions, leave.
     Rows(&'a RowDeletes),
 }
 
@@ -129,4 +144,11 @@ pub trait Inspector: Send + Sync {
     ///
     /// `NotFound` if it is missing, `Unavailable` if storage did not answer. What is damaged inside is no error here.
     async fn examine(&self, file: &DataFile, output: Option<&OutputSpec>, depth: Depth<'_>) -> Result<Examined>;
+
+    /// As [`Rewriter::locate_deletes`], which has to come before rows are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rewriter::locate_deletes`].
+    async fn locate(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>>;
 }

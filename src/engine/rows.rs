@@ -34,6 +34,8 @@ pub(super) struct RowReader<'a> {
     pub(super) budget: Budget,
     /// How wide decoded rows are, as far as seen.
     pub(super) widths: RowWidth,
+    /// Whether files have to store every column: nothing is filled in.
+    pub(super) complete: bool,
 }
 
 /// What is at hand of a file before it is read.
@@ -41,7 +43,7 @@ pub(super) struct RowReader<'a> {
 pub(super) struct Start {
     /// Its footer, if it is Parquet.
     pub(super) opened: Option<Opened>,
-    /// The bytes of [`wanted`], or the whole file where the footer is known.
+    /// Its bytes from [`footer::start`] on, or the whole file where the footer is known.
     pub(super) fetched: Option<Result<Buffer>>,
 }
 
@@ -49,7 +51,7 @@ impl<'a> RowReader<'a> {
     /// A reader of rows with the columns of `target`, which was made for `output`. `output` also says how columns are recognised and which are the
     /// same for the whole partition; nothing else of it matters.
     pub(super) fn new(store: Store, runtime: Handle, target: &'a Target, output: &'a OutputSpec, budget: Budget) -> Self {
-        Self { store, runtime, target, output, budget, widths: RowWidth::default() }
+        Self { store, runtime, target, output, budget, widths: RowWidth::default(), complete: false }
     }
 
     /// Hands every batch of rows of `file` that `deletes` leaves alive to `each`, in file order. Blocks: for blocking threads only.
@@ -63,10 +65,24 @@ impl<'a> RowReader<'a> {
         match file.format {
             FileFormat::Parquet => {
                 let opened = start.parquet(source, file)?;
-                Input::new((file, &opened), self.target, self.output, self.budget, &self.widths)?.read(deletes, each)
+                let input = Input::new((file, &opened), self.target, self.output, self.budget, &self.widths)?;
+                self.check(input.columns()).map_err(|e| e.about("file", &file.location))?;
+                input.read(deletes, each)
             }
             FileFormat::Orc | FileFormat::Avro => foreign::read(self, file, deletes, (source, start.fetched), each),
         }
+    }
+
+    /// Refuses a file that lacks a column, where it must not.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if it does.
+    pub(super) fn check(&self, columns: &[Column]) -> Result<()> {
+        if self.complete && !columns.iter().all(Column::is_stored) {
+            return Err(Error::corrupt("a file lacks a column that it has to have, or does not say by ids which columns it has"));
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::parquet::admission::Budget;
+use super::parquet::by_value::{Locator, key_memory};
 use super::parquet::footer;
 use super::parquet::target::Target;
 use super::rows::{RowReader, Start, source};
@@ -71,12 +72,27 @@ impl FileScanner {
             // The footer alone says how many rows there are.
             start.opened = Some(footer::peek(source(&self.store, &self.runtime, &file.file), &file.file, None)?);
         }
-        reader.read(&file.file, &file.deletes, start, &mut |columns, rows, _| {
+        reader.read(&file.file, &self.located(file)?, start, &mut |columns, rows, _| {
             // The cause is left out: it may hold a value.
             let batch = visible::batch(columns, rows, &shown)
                 .map_err(|_| Error::corrupt("rows do not fit the table's columns").about("file", &file.file.location))?;
             sender.blocking_send(Ok(batch)).map_err(|_| Error::unavailable("nobody waits for the rows any more"))
         })
+    }
+}
+
+impl FileScanner {
+    /// The deletes of a file as positions.
+    fn located(&self, file: &FileScan) -> Result<RowDeletes> {
+        if file.deletes.len().is_some() {
+            return Ok(file.deletes.clone());
+        }
+        let pair = [(file.file.clone(), file.deletes.clone())];
+        // As much for keys as for a window on the file and one on what comes next.
+        let keys = key_memory(&pair, Bytes(self.budget.window.saturating_mul(8)));
+        let (store, runtime, cancelled) = (self.store.clone(), self.runtime.clone(), Arc::default());
+        let located = Locator { store, runtime, budget: self.budget, keys, cancelled }.run(&pair)?;
+        located.into_iter().next().ok_or_else(|| Error::bug("the deletes of a file were lost"))
     }
 }
 

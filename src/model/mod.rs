@@ -5,6 +5,7 @@
 //! drop them.
 
 pub mod change;
+pub mod deletes;
 mod evidence;
 pub mod file;
 pub mod finding;
@@ -18,8 +19,9 @@ pub mod stats;
 pub mod transform;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent};
-pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use change::{Change, GroupChange, Intent, Marked};
+pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
+pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
 pub use operation::{OperationId, digest};
 pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice};

@@ -95,7 +95,7 @@ fn narrow(number: i64) -> Option<Value> {
 }
 
 fn bucket(hash: i32, count: u32) -> Option<i32> {
-    i32::try_from((hash & i32::MAX).checked_rem(i32::try_from(count).ok()?)?).ok()
+    (hash & i32::MAX).checked_rem(i32::try_from(count).ok()?)
 }
 
 /// Microseconds since 1970 of a point in time; nanoseconds are rounded down.

@@ -147,7 +147,7 @@ fn group(n: usize) -> GroupChange {
         stats: FileStats::default(),
         split_offsets: vec![4],
     };
-    GroupChange { removes: vec![old], live_rows: 7, adds: vec![new] }
+    GroupChange { removes: vec![old], live_rows: 7, adds: vec![new], ..GroupChange::default() }
 }
 
 /// Lands a change of two groups; returns how it ended and which of the new files are still there.

@@ -106,6 +106,7 @@ fn what_is_not_there_and_what_would_write_is_refused_with_its_status() {
         (&["SELECT * FROM './delta_plain' VERSION AS OF 'dev'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01T00:00:00Z'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01'"], 2, "usage"),
+        (&["SELECT * FROM './delta_plain$history'"], 3, "unsupported"),
         (&["SELECT nothing FROM './delta_plain'"], 2, "usage"),
         (&["SELECT id, id FROM './delta_plain'"], 2, "usage"),
         (&["SELECT 1 / 0"], 2, "usage"),

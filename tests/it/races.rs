@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use object_store::ObjectStore;
 use otf::engine::{RewriteTask, Rewriter, Rewritten};
 use otf::error::Result;
-use otf::model::{DataFile, Version};
+use otf::model::{DataFile, RowDeletes, Version};
 use otf::ops::compact::{Finished, Options};
 use otf::ops::document::Outcome;
 use otf::store::faulty::{Fault, Faults};
@@ -50,6 +50,10 @@ impl Rewriter for Interrupted {
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
         self.engine.stored_rows(file).await
+    }
+
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        self.engine.locate_deletes(files).await
     }
 }
 

@@ -183,22 +183,22 @@ mod tests {
             ty(18, &[], &[], &[("iceberg.id", "9"), ("iceberg.timestamp-unit", "MICROS")]),
             ty(9, &[], &[], &[("iceberg.id", "6"), ("iceberg.timestamp-unit", "NANOS")]),
         ];
-        let read = columns(&types).unwrap();
-        let DataType::List(element) = read[0].field.data_type() else { panic!("{read:?}") };
+        let columns = columns(&types).unwrap();
+        let DataType::List(element) = columns[0].field.data_type() else { panic!("{columns:?}") };
         assert_eq!(element.data_type(), &DataType::Timestamp(TimeUnit::Nanosecond, None));
-        assert_eq!((&read[0].field.metadata()[FIELD_ID], &element.metadata()[FIELD_ID]), (&"5".to_string(), &"6".to_string()));
-        assert_eq!(read[1].field.data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
-        assert_eq!(read[1].decoded, SECONDS);
+        assert_eq!((&columns[0].field.metadata()[FIELD_ID], &element.metadata()[FIELD_ID]), (&"5".to_string(), &"6".to_string()));
+        assert_eq!(columns[1].field.data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
+        assert_eq!(columns[1].decoded, SECONDS);
     }
 
     #[test]
     fn unions_can_lie_beside_what_is_read_and_impossible_types_are_damage() {
         let types = [ty(STRUCT, &[1, 2], &["u", "n"], &[]), ty(13, &[], &[], &[]), ty(4, &[], &[], &[])];
-        let read = columns(&types).unwrap();
-        assert_eq!((read[0].settle.possible(), read[1].settle.possible()), (false, true));
-        assert!(columns(&[ty(STRUCT, &[1], &[], &[]), ty(4, &[], &[], &[])]).is_err());
-        assert!(columns(&[ty(STRUCT, &[1], &["l"], &[]), ty(10, &[], &[], &[])]).is_err());
+        let columns = columns(&types).unwrap();
+        assert_eq!((columns[0].settle.possible(), columns[1].settle.possible()), (false, true));
+        assert!(super::columns(&[ty(STRUCT, &[1], &[], &[]), ty(4, &[], &[], &[])]).is_err());
+        assert!(super::columns(&[ty(STRUCT, &[1], &["l"], &[]), ty(10, &[], &[], &[])]).is_err());
         let decimal = RawType { precision: 39, ..ty(14, &[], &[], &[]) };
-        assert!(columns(&[ty(STRUCT, &[1], &["d"], &[]), decimal]).is_err());
+        assert!(super::columns(&[ty(STRUCT, &[1], &["d"], &[]), decimal]).is_err());
     }
 }

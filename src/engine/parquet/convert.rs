@@ -52,10 +52,24 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
     Some((stored.clone(), conversion))
 }
 
+/// Whether instants may be read from times without a zone and the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Zones {
+    /// The numbers are taken as they are.
+    Any,
+    /// Neither is the other: which zone was meant would be a guess.
+    Alike,
+}
+
 /// How a column that another format than Parquet stores as `stored` becomes one of `target`; `None` if it does not.
-pub(super) fn between(stored: &DataType, target: Primitive) -> Option<Conversion> {
+pub(super) fn between(stored: &DataType, target: Primitive, zones: Zones) -> Option<Conversion> {
     let wanted = arrow_primitive(target);
     match (stored, &wanted) {
+        (DataType::Timestamp(_, stored), DataType::Timestamp(_, wanted))
+            if zones == Zones::Alike && stored.is_some() != wanted.is_some() =>
+        {
+            None
+        }
         (stored, wanted) if stored == wanted => Some(Conversion::Keep),
         // Fixed lengths and UUIDs are plain binaries in ORC: the cast checks each length.
         (DataType::Binary, DataType::FixedSizeBinary(_)) => Some(Conversion::Cast(wanted)),

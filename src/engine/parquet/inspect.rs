@@ -15,7 +15,7 @@ use super::resolve::{Column, Constants, Node, Resolution, resolve};
 use super::stats::{self, Origin};
 use super::target::Target;
 use crate::engine::rows::{Each, RowReader, Start, source};
-use crate::engine::{Contents, Depth, Examined, Inspector};
+use crate::engine::{Contents, Depth, Examined, Inspector, Rewriter};
 use crate::error::{Error, Kind, Result};
 use crate::model::{DataFile, Field, FileFormat, FileStats, OutputSpec, Primitive, RowDeletes, Type};
 use crate::store::Store;
@@ -43,6 +43,10 @@ impl Inspector for ParquetRewriter {
             Err(error) => Err(error),
             Ok(contents) => Ok(Examined { size, contents: Ok(contents) }),
         }
+    }
+
+    async fn locate(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        self.locate_deletes(files).await
     }
 }
 
@@ -105,7 +109,7 @@ impl Look {
         let reader = RowReader::new(self.store.clone(), self.runtime.clone(), &target, output, self.budget);
         let read = |each: &mut Each<'_>| reader.read(&self.file, deletes, Start::default(), each);
         let (live, stats) = live_rows(&watched, output, read)?;
-        Ok(Contents { rows: live.saturating_add(deletes.len()), stats, ..Contents::default() })
+        Ok(Contents { rows: live.saturating_add(deletes.len().unwrap_or(0)), stats, ..Contents::default() })
     }
 
     /// The statistics of live rows.

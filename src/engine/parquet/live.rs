@@ -29,6 +29,7 @@ impl<'a> LiveRows<'a> {
                 }
                 (!positions.is_empty()).then(|| positions.iter().peekable())
             }
+            RowDeletes::Values(_) => return Err(Error::bug("rows to delete were not located before reading")),
         };
         Ok(Self { deleted, next: 0 })
     }

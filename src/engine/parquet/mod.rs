@@ -7,7 +7,8 @@
 pub(super) mod adapt;
 pub(super) mod admission;
 mod ahead;
-mod convert;
+pub(super) mod by_value;
+pub(super) mod convert;
 mod copy;
 mod encode;
 mod extremes;
@@ -15,6 +16,7 @@ mod failure;
 pub(super) mod footer;
 mod identity;
 mod inspect;
+mod keys;
 mod lanes;
 pub(super) mod live;
 mod nans;
@@ -43,6 +45,7 @@ use tokio::runtime::Handle;
 
 use self::admission::{Admission, Budget};
 use self::ahead::{Ahead, Wanted};
+use self::by_value::{Locator, key_memory};
 use self::copy::Copier;
 use self::encode::Encoder;
 use self::pool::Pool;
@@ -95,7 +98,9 @@ impl ParquetRewriter {
 
 #[async_trait]
 impl Rewriter for ParquetRewriter {
-    async fn rewrite(&self, task: RewriteTask) -> Result<Rewritten> {
+    async fn rewrite(&self, mut task: RewriteTask) -> Result<Rewritten> {
+        let located = self.locate_deletes(&task.inputs).await?;
+        task.inputs.iter_mut().zip(located).for_each(|(input, located)| input.1 = located);
         let inputs = task.inputs.iter().map(|(file, _)| file);
         let mut budget = Budget::new(self.settings.memory, task.output.row_group_size).with_inputs(inputs);
         if task.output.routing.is_some() {
@@ -126,6 +131,20 @@ impl Rewriter for ParquetRewriter {
         let (store, runtime, file) = (self.store.clone(), self.settings.runtime.clone(), file.clone());
         let opened = self.settings.runtime.spawn_blocking(move || stored_rows(source(&store, &runtime, &file), &file)).await;
         opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))
+    }
+
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        if files.iter().all(|(_, deletes)| deletes.len().is_some()) {
+            return Ok(files.iter().map(|(_, deletes)| deletes.clone()).collect());
+        }
+        let budget = Budget::new(self.settings.memory, Bytes(0)).with_inputs(files.iter().map(|(file, _)| file));
+        let keys = key_memory(files, self.settings.memory);
+        let _permit = self.admission.admit(Bytes(keys.saturating_add(budget.need().0))).await?;
+        let cancel = CancelOnDrop::default();
+        let (store, runtime, cancelled) = (self.store.clone(), self.settings.runtime.clone(), Arc::clone(&cancel.0));
+        let (locator, files) = (Locator { store, runtime, budget, keys, cancelled }, files.to_vec());
+        let located = self.settings.runtime.spawn_blocking(move || locator.run(&files)).await;
+        located.unwrap_or_else(|panic| Err(Error::bug("reading deletes broke off").because(panic)))
     }
 }
 

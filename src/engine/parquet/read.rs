@@ -12,7 +12,7 @@ use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
 use super::live::{LiveRows, Positions};
-use super::resolve::{Constants, resolve};
+use super::resolve::{Column, Constants, resolve};
 use super::source::SourceReader;
 use super::target::Target;
 use crate::engine::rows::{Each, Shaper};
@@ -71,6 +71,11 @@ impl<'a> Input<'a> {
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
         let shaper = Shaper { file, target, columns: resolution.columns };
         Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths })
+    }
+
+    /// What is made of the file's columns.
+    pub(in crate::engine) fn columns(&self) -> &[Column] {
+        &self.shaper.columns
     }
 
     /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.

@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, Schema as Ar
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::schema::types::SchemaDescriptor;
 
-use super::convert::{self, Conversion};
+use super::convert::{self, Conversion, Zones};
 use super::identity::{Identities, field_id};
 use super::stats::Leaf;
 use super::target::{Target, VARIANT, arrow_field};
@@ -46,6 +46,17 @@ pub(in crate::engine) enum Column {
     Constant(Option<Value>, DataType),
 }
 
+impl Column {
+    /// Whether the file has the column and, if it is a struct, every member of it.
+    pub(in crate::engine) fn is_stored(&self) -> bool {
+        match self {
+            Self::Constant(..) => false,
+            Self::Stored(_, Node::Struct(members, _)) => members.iter().all(Self::is_stored),
+            Self::Stored(..) => true,
+        }
+    }
+}
+
 /// What has to happen to the values of a stored column.
 #[derive(Debug)]
 pub(in crate::engine) enum Node {
@@ -71,7 +82,7 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
         FieldMatching::PhysicalNames => Identities::ByName,
         FieldMatching::FieldIds { names } => Identities::by_id(arrow.fields(), names.as_deref()),
     };
-    pair(Some(file), &arrow, &identities, target, output, constants)
+    pair(Stored::Parquet(file), &arrow, &identities, target, output, constants)
 }
 
 /// As [`resolve`], for a file of another format with the columns `fields`, whose metadata holds field ids as that of Parquet files does. What is
@@ -80,23 +91,23 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
 /// # Errors
 ///
 /// As [`resolve`].
-pub(in crate::engine) fn resolve_fields(fields: &Fields, target: &Target, output: &OutputSpec) -> Result<Resolution> {
+pub(in crate::engine) fn resolve_fields(fields: &Fields, target: &Target, output: &OutputSpec, zones: Zones) -> Result<Resolution> {
     let identities = match &output.matching {
         FieldMatching::PhysicalNames => Identities::ByName,
         FieldMatching::FieldIds { names } => Identities::by_id_or_name(fields, names.as_deref(), &output.schema.fields),
     };
-    pair(None, &ArrowSchema::new(fields.clone()), &identities, target, output, Constants::Win)
+    pair(Stored::Other(zones), &ArrowSchema::new(fields.clone()), &identities, target, output, Constants::Win)
 }
 
 fn pair(
-    file: Option<&SchemaDescriptor>,
+    file: Stored<'_>,
     arrow: &ArrowSchema,
     identities: &Identities,
     target: &Target,
     output: &OutputSpec,
     constants: Constants,
 ) -> Result<Resolution> {
-    let leaves = file.map_or(0, SchemaDescriptor::num_columns);
+    let leaves = if let Stored::Parquet(file) = file { file.num_columns() } else { 0 };
     let mut resolver = Resolver {
         file,
         partition: &output.partition,
@@ -134,9 +145,17 @@ fn pair(
     Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle })
 }
 
+/// What a file is encoded as.
+#[derive(Clone, Copy)]
+enum Stored<'a> {
+    /// Parquet, with its own schema.
+    Parquet(&'a SchemaDescriptor),
+    /// Another format.
+    Other(Zones),
+}
+
 struct Resolver<'a> {
-    /// The Parquet schema, where the file is Parquet.
-    file: Option<&'a SchemaDescriptor>,
+    file: Stored<'a>,
     partition: &'a Partition,
     ids: bool,
     constants: Constants,
@@ -194,9 +213,12 @@ impl Resolver<'_> {
         match (&field.ty, source.data_type()) {
             (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members).map(|node| (node, None)),
             (Type::Primitive(primitive), stored) => {
-                let Some(file) = self.file else {
-                    let conversion = convert::between(stored, *primitive).ok_or_else(mismatch)?;
-                    return Ok((Node::Leaf(conversion), None));
+                let file = match self.file {
+                    Stored::Parquet(file) => file,
+                    Stored::Other(zones) => {
+                        let conversion = convert::between(stored, *primitive, zones).ok_or_else(mismatch)?;
+                        return Ok((Node::Leaf(conversion), None));
+                    }
                 };
                 let descriptor = file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
                 let (read_as, conversion) = convert::conversion(stored, descriptor.physical_type(), *primitive).ok_or_else(mismatch)?;

@@ -190,7 +190,7 @@ impl<'a> Router<'a> {
             let largest = self.slots.iter_mut().max_by_key(|slot| waiting(slot));
             match largest.map(|slot| &mut slot.stage) {
                 Some(Stage::Now(encoder)) if all > self.budget.row_group.saturating_mul(2) && encoder.memory() > 0 => {
-                    encoder.end_row_group()?
+                    encoder.end_row_group()?;
                 }
                 _ => return Ok(()),
             }

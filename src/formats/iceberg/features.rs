@@ -92,8 +92,7 @@ fn is_encrypted(metadata: &Metadata) -> bool {
     keys.is_some_and(|keys| !keys.is_empty()) || metadata.properties.contains_key("encryption.key-id")
 }
 
-/// Whether files of the table may be replaced. What only manifests can tell (equality deletes) is refused when files and
-/// deletes are read.
+/// Whether files of the table may be replaced. What only manifests can tell is refused when files and deletes are read.
 ///
 /// # Errors
 ///
@@ -107,10 +106,6 @@ pub(crate) fn rewritable(metadata: &Metadata, opened_at: Option<&Location>) -> R
         return Err(Error::refused("a tag names one snapshot for good and cannot be changed")
             .about("tag", tag.name)
             .hint("name a branch, or the table alone for its main branch"));
-    }
-    let snapshot = metadata.current()?;
-    if snapshot.and_then(|snapshot| snapshot.count("total-equality-deletes")).unwrap_or(0) > 0 {
-        return Err(Error::unsupported("tables with equality deletes cannot be rewritten"));
     }
     if metadata.properties.contains_key("write.location-provider.impl") {
         return Err(Error::unsupported("a location provider of its own (write.location-provider.impl) cannot be honoured"));

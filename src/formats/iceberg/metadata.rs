@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::schemas::{current_schema, every_column};
 use super::spec::Spec;
 use super::travel::Pin;
 use super::types;
@@ -54,7 +55,8 @@ pub(crate) struct Metadata {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotView<'a>(pub(crate) &'a Json);
 
-fn wrong(what: &'static str) -> Error {
+/// Metadata is damaged in the way that `what` says.
+pub(super) fn wrong(what: &'static str) -> Error {
     Error::corrupt(format!("table metadata is damaged: {what}"))
 }
 
@@ -131,24 +133,6 @@ impl Metadata {
             None => Location::parse(path),
         };
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
-    }
-
-    /// The same table at the snapshot of `pin`.
-    ///
-    /// # Errors
-    ///
-    /// `Corrupt` for a damaged schema; `Unsupported` for one with types we do not know.
-    pub(super) fn pinned(&self, pin: Pin) -> Result<Self> {
-        let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
-        let mut pinned = Self { pin: Some(pin), ..self.clone() };
-        // Old documents do not say which schema a snapshot was made with.
-        let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
-        let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();
-        let schema = listed.find(|schema| schema_id(schema) == id);
-        pinned.schema_json = schema.ok_or_else(|| wrong("the schema of a snapshot is not listed").about("file", &self.file))?.clone();
-        pinned.schema = types::schema(&pinned.schema_json).map_err(|e| e.about("file", &self.file))?;
-        pinned.schema_id = id;
-        Ok(pinned)
     }
 
     /// The snapshot that is read: the pinned one, else the one that is current on the main branch, or on the branch or tag the table is seen from.
@@ -263,31 +247,6 @@ fn locate(text: &str, file: &Location, root: Option<&Location>) -> Result<(Locat
     Ok((opened, Some(base)))
 }
 
-fn current_schema(doc: &Json) -> Result<(Json, i64)> {
-    let id = doc.get("current-schema-id").and_then(Json::as_i64);
-    let listed = doc.get("schemas").and_then(Json::as_array);
-    let found = match (listed, id) {
-        (Some(listed), Some(id)) => listed.iter().find(|schema| schema_id(schema) == id),
-        (Some(listed), None) if doc.get("schema").is_none() => listed.iter().max_by_key(|schema| schema_id(schema)),
-        _ => None,
-    };
-    let found = found.or_else(|| doc.get("schema")).ok_or_else(|| wrong("the current schema is not listed"))?;
-    Ok((found.clone(), schema_id(found)))
-}
-
-fn schema_id(schema: &Json) -> i64 {
-    schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0)
-}
-
-/// The newest form of every column the table ever had: old specs may name columns that were dropped.
-fn every_column(doc: &Json, current: &Schema) -> BTreeMap<i32, Field> {
-    let mut listed: Vec<&Json> = doc.get("schemas").and_then(Json::as_array).into_iter().flatten().collect();
-    listed.sort_by_key(|schema| schema_id(schema));
-    let old: Vec<Schema> = listed.into_iter().filter_map(|schema| types::schema(schema).ok()).collect();
-    let fields = old.iter().chain([current]).flat_map(|schema| schema.leaves_and_groups().cloned().collect::<Vec<_>>());
-    fields.map(|field| (field.id, field)).collect()
-}
-
 fn specs(doc: &Json, columns: &BTreeMap<i32, Field>) -> Result<BTreeMap<i32, Arc<Spec>>> {
     let mut specs = BTreeMap::new();
     for spec in doc.get("partition-specs").and_then(Json::as_array).into_iter().flatten() {
@@ -324,6 +283,11 @@ impl<'a> SnapshotView<'a> {
     /// When it was made.
     pub(crate) fn time(self) -> Option<Timestamp> {
         self.0.get("timestamp-ms").and_then(Json::as_i64).map(Timestamp)
+    }
+
+    /// Its sequence number.
+    pub(crate) fn sequence(self) -> Option<i64> {
+        self.0.get("sequence-number").and_then(Json::as_i64)
     }
 
     /// Where its manifest list lies, as the metadata spells it.

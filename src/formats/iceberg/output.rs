@@ -103,6 +103,10 @@ pub(super) fn data_root(metadata: &Metadata) -> Result<Location> {
 }
 
 /// The folder of `partition` below the data files' folder.
+///
+/// # Errors
+///
+/// As [`data_root`].
 pub(super) fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
     let base = data_root(metadata)?;
     let objects = hashes_paths(metadata);
@@ -150,7 +154,11 @@ fn bloom_filters(metadata: &Metadata) -> Vec<(String, f64)> {
 }
 
 /// `schema.name-mapping.default` (Iceberg spec, "Column Projection" and "Name Mapping Serialization").
-fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
+///
+/// # Errors
+///
+/// `Corrupt` if it is damaged.
+pub(super) fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
     let Some(text) = metadata.properties.get("schema.name-mapping.default") else { return Ok(None) };
     let wrong = || Error::corrupt("the table property schema.name-mapping.default is damaged").about("file", &metadata.file);
     let json: Json = serde_json::from_str(text).map_err(|e| wrong().because(e))?;

@@ -162,7 +162,7 @@ mod tests {
                 stats: FileStats::default(),
                 split_offsets: Vec::new(),
             };
-            GroupChange { removes: vec![file(&[])], live_rows: 1, adds: vec![new] }
+            GroupChange { removes: vec![file(&[])], live_rows: 1, adds: vec![new], ..GroupChange::default() }
         };
         let (plain, later) = (file(&[]), file(&[(DeleteKind::Equality, "e")]));
         assert!(still_replaces(&group(0), &plain, &later) && still_replaces(&group(1), &plain, &plain));

@@ -1,6 +1,6 @@
 //! The table and its versions, as operations see them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -148,6 +148,9 @@ impl TableVersion for IcebergVersion {
     }
 
     fn rewritable(&self) -> Result<()> {
+        if self.scan.metadata.pin.is_some() {
+            return Err(Error::refused("an earlier state of the table can only be read"));
+        }
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
     }
 
@@ -174,9 +177,10 @@ impl TableVersion for IcebergVersion {
 
     async fn still_holds(&self, change: &Change) -> Result<Vec<bool>> {
         let mut wanted: HashMap<&Location, (usize, &DataFile)> = HashMap::new();
-        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len()).collect();
+        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len() + group.marks.len()).collect();
         for (at, group) in change.groups.iter().enumerate() {
-            wanted.extend(group.removes.iter().map(|file| (&file.location, (at, file))));
+            let files = group.removes.iter().chain(group.marks.iter().map(|marked| &marked.file));
+            wanted.extend(files.map(|file| (&file.location, (at, file))));
         }
         let mut files = self.scan.files(false);
         while let Some(file) = files.try_next().await? {
@@ -221,20 +225,18 @@ impl TableVersion for IcebergVersion {
     }
 }
 
-/// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file keeps its data
-/// sequence number, so that they apply to it too. The same rows must still be numbered in the same way.
+/// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file has a data sequence
+/// number below theirs, so that they apply to it too. Those that were applied must not have gone: their rows would live again. The same rows must
+/// still be numbered in the same way.
 pub(crate) fn same_file(planned: &DataFile, now: &DataFile) -> bool {
-    let positional = |file: &DataFile| {
-        let mut keys: Vec<String> =
-            file.deletes.iter().filter(|delete| delete.kind != DeleteKind::Equality).map(|delete| delete.key.clone()).collect();
-        keys.sort();
-        keys
+    let keys = |file: &DataFile, equality: bool| {
+        let of_kind = file.deletes.iter().filter(|delete| (delete.kind == DeleteKind::Equality) == equality);
+        of_kind.map(|delete| delete.key.clone()).collect::<BTreeSet<String>>()
     };
-    let planned_equality = planned.deletes.iter().any(|delete| delete.kind == DeleteKind::Equality);
     let partition = |file: &DataFile| partition_key(&file.partition);
     let numbering = |file: &DataFile| file.lineage.and_then(|lineage| lineage.first_row_id);
-    !planned_equality
-        && positional(planned) == positional(now)
+    keys(planned, true).is_subset(&keys(now, true))
+        && keys(planned, false) == keys(now, false)
         && numbering(planned) == numbering(now)
         && partition(planned) == partition(now)
 }

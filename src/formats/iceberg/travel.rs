@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, wrong};
+use super::schemas::schema_id;
+use super::types;
 use crate::error::{Error, Result};
 use crate::model::{At, Version};
 use crate::units::Timestamp;
@@ -12,6 +14,26 @@ use crate::units::Timestamp;
 pub(super) struct Pin {
     pub(super) snapshot: Option<i64>,
     pub(super) own_schema: bool,
+}
+
+impl Metadata {
+    /// The same table at the snapshot of `pin`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for a damaged schema; `Unsupported` for one with types we do not know.
+    pub(super) fn pinned(&self, pin: Pin) -> Result<Self> {
+        let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
+        let mut pinned = Self { pin: Some(pin), ..self.clone() };
+        // Old documents do not say which schema a snapshot was made with.
+        let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
+        let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();
+        let schema = listed.find(|schema| schema_id(schema) == id);
+        pinned.schema_json = schema.ok_or_else(|| wrong("the schema of a snapshot is not listed").about("file", &self.file))?.clone();
+        pinned.schema = types::schema(&pinned.schema_json).map_err(|e| e.about("file", &self.file))?;
+        pinned.schema_id = id;
+        Ok(pinned)
+    }
 }
 
 /// Finds the state that `at` names.

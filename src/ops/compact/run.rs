@@ -233,6 +233,8 @@ impl Run<'_> {
 
     async fn rewrite(&self, base: &dyn TableVersion, index: usize, group: Group, output: OutputSpec, name_stem: String) -> Result<Written> {
         let deletes = base.row_deletes(&group.files).await?;
+        let mut inputs: Vec<_> = group.files.iter().cloned().zip(deletes).collect();
+        let deletes = self.parts.engine.locate_deletes(&inputs).await?;
         let mut live_rows = 0;
         for (file, deleted) in group.files.iter().zip(&deletes) {
             let stored = match file.rows {
@@ -242,9 +244,9 @@ impl Run<'_> {
             live_rows += live(stored, deleted)
                 .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
         }
-        let inputs = group.files.iter().cloned().zip(deletes).collect();
+        inputs.iter_mut().zip(deletes).for_each(|(input, located)| input.1 = located);
         let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
-        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone() };
+        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
     }
 
@@ -351,7 +353,7 @@ impl Run<'_> {
     }
 }
 
-/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored.
+/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored, or if the deletes were not located.
 pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
-    stored.checked_sub(deletes.len())
+    stored.checked_sub(deletes.len()?)
 }

@@ -148,6 +148,8 @@ impl Counter {
     async fn read_unsure(&mut self, version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<()> {
         let files = std::mem::take(&mut self.unsure);
         let deletes = version.row_deletes(&files).await?;
+        let inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
+        let deletes = engine.locate_deletes(&inputs).await?;
         let stored: Vec<u64> = futures::stream::iter(&files)
             .map(|file| async move {
                 match file.rows {

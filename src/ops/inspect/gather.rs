@@ -123,9 +123,14 @@ impl Tally {
             }
         });
         let stored: Vec<u64> = stored.buffered(FOOTERS).try_collect().await?;
-        let deleted: Vec<u64> = match version.row_deletes(files).await {
-            Ok(deletes) => deletes.iter().map(crate::model::RowDeletes::len).collect(),
-            // Deletes by value: the table can still be described, its rows not be counted.
+        let located = async {
+            let deletes = version.row_deletes(files).await?;
+            let inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
+            engine.locate_deletes(&inputs).await
+        };
+        let deleted: Vec<u64> = match located.await {
+            Ok(deletes) => deletes.iter().map(|deletes| deletes.len().unwrap_or_default()).collect(),
+            // Deletes that are not understood: the table can still be described, its rows not be counted.
             Err(error) if error.kind() == Kind::Unsupported => {
                 self.census.rows_uncertain = Some(error.to_string());
                 vec![0; files.len()]

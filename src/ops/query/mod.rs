@@ -13,10 +13,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::engine::sql::{Answer, Relation, Sql};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::formats::Table;
 use relation::TableRelation;
 use statement::Request;
+
+/// Tables about a table, by what follows the last `$`.
+const METADATA_TABLES: [&str; 6] = ["history", "snapshots", "files", "partitions", "refs", "manifests"];
 
 /// Finds tables by what people write for them.
 #[async_trait]
@@ -39,7 +42,7 @@ pub async fn run(request: &Request<'_>, tables: &dyn Tables, engine: &dyn Sql) -
     let mut relations: Vec<(String, Arc<dyn Relation>)> = Vec::new();
     let mut known = names::Names::default();
     for used in &parsed.tables {
-        let table = tables.open(&used.reference).await?;
+        let table = tables.open(&used.reference).await.map_err(|error| metadata_table(error, &used.reference))?;
         let version = match &used.at {
             Some(at) => table.load_at(at).await,
             None => table.load().await,
@@ -50,4 +53,15 @@ pub async fn run(request: &Request<'_>, tables: &dyn Tables, engine: &dyn Sql) -
     }
     known.apply(&mut parsed.statement);
     engine.query(parsed.statement, relations).await
+}
+
+/// What is not there may be meant as a table about a table.
+fn metadata_table(error: Error, reference: &str) -> Error {
+    let name = reference.rsplit_once('$').map(|(_, name)| name).filter(|name| METADATA_TABLES.contains(name));
+    match name {
+        Some(name) if error.kind() == Kind::NotFound => Error::unsupported("metadata tables are not in this version")
+            .about("name", format!("${name}"))
+            .hint("otf inspect shows files, partitions, properties and references of a table"),
+        _ => error,
+    }
 }

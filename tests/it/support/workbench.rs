@@ -217,6 +217,13 @@ impl Original {
         rows(&*self.open(&store).await.unwrap(), &store).await.unwrap()
     }
 
+    /// Every row of `file`, deleted or not, in file order, as [`rows`] gives them.
+    pub(crate) async fn rows_at(&self, store: &Store, file: &DataFile) -> Vec<String> {
+        let mut rows = Vec::new();
+        rows_of(file, &RowDeletes::None, store.get(&file.location).await.unwrap(), &mut rows);
+        rows
+    }
+
     /// The keys of its live files in `objects`, sorted.
     pub(crate) async fn live_files(&self, objects: &Arc<dyn ObjectStore>) -> Vec<String> {
         let version = self.open(&over(objects)).await.unwrap().load().await.unwrap();

@@ -1,7 +1,9 @@
 //! Rewrites of small files, compared by content.
 
+mod by_value;
 mod copy;
 mod encode;
+mod fixtures;
 mod foreign;
 mod golden;
 mod inputs;

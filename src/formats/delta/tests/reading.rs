@@ -85,7 +85,7 @@ fn a_vector_is_checked_against_its_frame_and_its_file() {
     let read = |made: &Made| {
         let version = made.load().unwrap();
         let files = block(all_files(&*version)).unwrap();
-        block(version.row_deletes(&files)).map(|deletes| deletes[0].len())
+        block(version.row_deletes(&files)).map(|deletes| deletes[0].len().unwrap())
     };
     let made = table(6);
     assert_eq!(read(&made).unwrap_err().kind(), Kind::Corrupt, "missing");

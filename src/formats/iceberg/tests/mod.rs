@@ -3,6 +3,8 @@
 mod branches;
 mod commits;
 mod deletes;
+mod equality;
+mod row_delta;
 mod specs;
 
 use std::sync::{Arc, Mutex};
@@ -105,7 +107,8 @@ impl Fixture {
         let mut entry = vec![Datum::Long(*status), Datum::Long(9)];
         if self.manifests > 1 {
             file.insert(0, Datum::Long(*content));
-            file.extend(nulls(9));
+            file.extend(nulls(8));
+            file.push(if *content == 2 { Datum::Array(vec![Datum::Long(1)]) } else { Datum::Null });
             entry.extend([Datum::Long(*sequence), Datum::Long(*sequence)]);
         } else {
             file.push(Datum::Long(64 << 20));
