@@ -108,7 +108,7 @@ pub trait Rewriter: Send + Sync {
 pub enum Depth<'a> {
     /// Its footer.
     Footer,
-    /// The footer, and every live row: those that these deletes, which are positions, leave.
+    /// The footer, and every live row: those that these deletes leave.
     Rows(&'a RowDeletes),
 }
 
@@ -144,11 +144,4 @@ pub trait Inspector: Send + Sync {
     ///
     /// `NotFound` if it is missing, `Unavailable` if storage did not answer. What is damaged inside is no error here.
     async fn examine(&self, file: &DataFile, output: Option<&OutputSpec>, depth: Depth<'_>) -> Result<Examined>;
-
-    /// As [`Rewriter::locate_deletes`], which has to come before rows are read.
-    ///
-    /// # Errors
-    ///
-    /// As [`Rewriter::locate_deletes`].
-    async fn locate(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>>;
 }

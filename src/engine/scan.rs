@@ -16,7 +16,7 @@ use super::parquet::target::Target;
 use super::rows::{RowReader, Start, source};
 use super::visible;
 use crate::error::{Error, Result};
-use crate::model::{Codec, DataFile, FieldMatching, FileFormat, OutputSpec, Partition, RowDeletes, Schema, Value};
+use crate::model::{Codec, DataFile, FieldMatching, FileFormat, OutputSpec, Partition, RowDeletes, Schema, Tolerated, Value};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -121,6 +121,7 @@ fn spec(scan: &FileScan) -> OutputSpec {
         partition: Arc::new(partition),
         schema: Schema::clone(&scan.schema),
         field_ids: false,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: scan.matching.clone(),
         routing: None,
         row_ids: None,

@@ -4,6 +4,7 @@
 
 pub mod delta;
 pub mod iceberg;
+pub mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -144,6 +145,15 @@ pub trait TableVersion: Send + Sync {
     ///
     /// `Unsupported` or `Refused`, naming the feature that we cannot keep intact (P4).
     fn rewritable(&self) -> Result<()>;
+
+    /// Whether rows of this table's files may be deleted by marking their positions ([`crate::model::Intent::DeleteRows`]).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Refused`, naming what is in the way.
+    fn markable(&self) -> Result<()> {
+        Err(crate::error::Error::unsupported("rows of this table cannot be marked as deleted"))
+    }
 
     /// The live data files, each with the deletes that may apply to it. `with_stats` also fills [`DataFile::stats`].
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>>;

@@ -35,8 +35,19 @@ pub enum FieldMatching {
         /// Iceberg's `schema.name-mapping.default`, as a tree.
         names: Option<Vec<MappedName>>,
     },
+    /// By field id alone: a file that carries none is refused (Delta's column mapping by id).
+    OwnFieldIds,
     /// By [`crate::model::Field::physical`] name.
     PhysicalNames,
+}
+
+/// What row groups may hold that are copied as they are, though no new row group would be written like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tolerated {
+    /// Timestamps of 12 bytes.
+    pub int96: bool,
+    /// Variants with values in typed columns.
+    pub shredded: bool,
 }
 
 /// How the rows of a table's data files are read.
@@ -119,6 +130,8 @@ pub struct OutputSpec {
     pub field_ids: bool,
     /// How columns of the inputs are recognised.
     pub matching: FieldMatching,
+    /// What copied row groups may hold.
+    pub tolerated: Tolerated,
     /// Row ids to materialise, where the table keeps them. Rules out copying.
     pub row_ids: Option<RowIdColumns>,
     /// Compression of re-encoded columns.

@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::target::Target;
 use crate::engine::rows::{RowReader, Start};
 use crate::error::{Error, Result};
-use crate::model::{Codec, DataFile, FieldMatching, OutputSpec, Partition, RowDeletes, Schema, ValueDeletes, ValueFile};
+use crate::model::{Codec, DataFile, FieldMatching, OutputSpec, Partition, RowDeletes, Schema, Tolerated, ValueDeletes, ValueFile};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -225,6 +225,7 @@ fn reading(columns: &Schema, partition: &Arc<Partition>, matching: &FieldMatchin
         partition: Arc::clone(partition),
         schema: columns.clone(),
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: matching.clone(),
         routing: None,
         row_ids: None,

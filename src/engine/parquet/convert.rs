@@ -29,9 +29,9 @@ pub(in crate::engine) enum Conversion {
 pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitive) -> Option<(DataType, Conversion)> {
     let wanted = arrow_primitive(target);
     if let (Physical::INT96, DataType::Timestamp(unit, _)) = (physical, &wanted) {
-        // Nanoseconds overflow in 2262; legacy files have later times.
-        let read_as = if *unit == TimeUnit::Nanosecond { stored.clone() } else { DataType::Timestamp(*unit, None) };
-        return Some((read_as.clone(), Conversion::Legacy(wanted)));
+        // Nanoseconds overflow in 2262, unseen: legacy files may have later times.
+        let read_as = DataType::Timestamp(*unit, None);
+        return (*unit != TimeUnit::Nanosecond).then_some((read_as, Conversion::Legacy(wanted)));
     }
     if *stored == wanted {
         return Some((wanted, Conversion::Keep));

@@ -91,7 +91,8 @@ pub(super) fn field_id(field: &ArrowField) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
-fn has_ids(field: &ArrowField) -> bool {
+/// Whether a file gives an id to `field` or to any column below it.
+pub(super) fn has_ids(field: &ArrowField) -> bool {
     field_id(field).is_some() || children(field).into_iter().any(has_ids)
 }
 

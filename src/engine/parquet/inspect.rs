@@ -28,9 +28,9 @@ impl Inspector for ParquetRewriter {
         // What the table says of the file is compared by others.
         let file = DataFile { size, rows: None, ..file.clone() };
         let output = output.map(|output| OutputSpec { row_ids: None, ..output.clone() });
-        let deletes = match depth {
-            Depth::Footer => None,
-            Depth::Rows(deletes) => Some(deletes.clone()),
+        let deletes = match self.deletes_to(&file, depth).await {
+            Err(error) if is_of_the_file(&error) => return Ok(Examined { size, contents: Err(error) }),
+            deletes => deletes?,
         };
         let budget = Budget::new(self.settings.memory, Bytes(0));
         let _permit = if deletes.is_some() { Some(self.admission.admit(budget.need()).await?) } else { None };
@@ -39,15 +39,24 @@ impl Inspector for ParquetRewriter {
         let contents = self.settings.runtime.spawn_blocking(look).await;
         let contents = contents.unwrap_or_else(|panic| Err(Error::bug("looking into a file broke off").because(panic)));
         match contents {
-            Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Unsupported) => Ok(Examined { size, contents: Err(error) }),
+            Err(error) if is_of_the_file(&error) => Ok(Examined { size, contents: Err(error) }),
             Err(error) => Err(error),
             Ok(contents) => Ok(Examined { size, contents: Ok(contents) }),
         }
     }
+}
 
-    async fn locate(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
-        self.locate_deletes(files).await
+impl ParquetRewriter {
+    /// The deletes to apply to `file` as positions, where its rows are to be read.
+    async fn deletes_to(&self, file: &DataFile, depth: Depth<'_>) -> Result<Option<RowDeletes>> {
+        let Depth::Rows(deletes) = depth else { return Ok(None) };
+        Ok(self.locate_deletes(&[(file.clone(), deletes.clone())]).await?.pop())
     }
+}
+
+/// Whether the error is about what lies in a file, and no obstacle on the way to it.
+fn is_of_the_file(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Corrupt | Kind::Unsupported)
 }
 
 /// The blocking half of one look.
@@ -109,7 +118,7 @@ impl Look {
         let reader = RowReader::new(self.store.clone(), self.runtime.clone(), &target, output, self.budget);
         let read = |each: &mut Each<'_>| reader.read(&self.file, deletes, Start::default(), each);
         let (live, stats) = live_rows(&watched, output, read)?;
-        Ok(Contents { rows: live.saturating_add(deletes.len().unwrap_or(0)), stats, ..Contents::default() })
+        Ok(Contents { rows: live.saturating_add(deletes.len().unwrap_or_default()), stats, ..Contents::default() })
     }
 
     /// The statistics of live rows.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, Schema as ArrowSchema, SchemaRef};
 use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::Type as Physical;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::convert::{self, Conversion, Zones};
-use super::identity::{Identities, field_id};
+use super::identity::{Identities, field_id, has_ids};
 use super::stats::Leaf;
 use super::target::{Target, VARIANT, arrow_field};
 use crate::error::{Error, Result};
-use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Type, Value};
+use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Tolerated, Type, Value};
 
 /// How the rows of one file become rows of the target.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(in crate::engine) struct Resolution {
     pub(super) leaves: Vec<Option<Leaf>>,
     /// What keeps the file's row groups from being copied as they are.
     pub(super) obstacle: Option<&'static str>,
+    /// The column that can be copied and not be read.
+    pub(super) copied_only: Option<String>,
 }
 
 /// What to do with columns that are the same for a whole partition and yet stored.
@@ -80,6 +83,7 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
         .map_err(|e| Error::unsupported("the file has columns of types that this build does not read").because(e))?;
     let identities = match &output.matching {
         FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(arrow.fields())?,
         FieldMatching::FieldIds { names } => Identities::by_id(arrow.fields(), names.as_deref()),
     };
     pair(Stored::Parquet(file), &arrow, &identities, target, output, constants)
@@ -94,9 +98,18 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
 pub(in crate::engine) fn resolve_fields(fields: &Fields, target: &Target, output: &OutputSpec, zones: Zones) -> Result<Resolution> {
     let identities = match &output.matching {
         FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(fields)?,
         FieldMatching::FieldIds { names } => Identities::by_id_or_name(fields, names.as_deref(), &output.schema.fields),
     };
     pair(Stored::Other(zones), &ArrowSchema::new(fields.clone()), &identities, target, output, Constants::Win)
+}
+
+/// The ids that a file gives its columns itself.
+fn own_ids(fields: &Fields) -> Result<Identities> {
+    if fields.iter().any(|field| has_ids(field)) {
+        return Ok(Identities::by_id(fields, None));
+    }
+    Err(Error::unsupported("a data file has no field ids, and the table knows its columns by nothing else"))
 }
 
 fn pair(
@@ -112,14 +125,20 @@ fn pair(
         file,
         partition: &output.partition,
         ids: output.field_ids,
+        tolerated: output.tolerated,
         constants,
         leaves: vec![None; leaves],
         read: 0,
         obstacle: None,
+        copied_only: None,
     };
     let mut pairs = Vec::with_capacity(target.fields.len());
     let mut read_as: Vec<FieldRef> = arrow.fields().iter().cloned().collect();
-    for field in &target.fields {
+    let stored = target.fields.len().saturating_sub(target.row_id_columns);
+    for (at, field) in target.fields.iter().enumerate() {
+        // Row ids are known by name where files give them no id.
+        let named = at >= stored && identities.find(field, arrow.fields()).is_none();
+        let identities = if named { &Identities::ByName } else { identities };
         let pair = resolver.column(field, arrow.fields(), identities, 0)?;
         if let (Column::Stored(root, _), Some(changed)) = &pair
             && let Some(slot) = read_as.get_mut(*root)
@@ -142,7 +161,14 @@ fn pair(
     if resolver.read < leaves {
         resolver.obstacle("a file holds columns that the table no longer has");
     }
-    Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle })
+    Ok(Resolution {
+        columns: pairs,
+        roots,
+        read_as,
+        leaves: resolver.leaves,
+        obstacle: resolver.obstacle,
+        copied_only: resolver.copied_only,
+    })
 }
 
 /// What a file is encoded as.
@@ -158,11 +184,13 @@ struct Resolver<'a> {
     file: Stored<'a>,
     partition: &'a Partition,
     ids: bool,
+    tolerated: Tolerated,
     constants: Constants,
     leaves: Vec<Option<Leaf>>,
     /// Leaves that are read.
     read: usize,
     obstacle: Option<&'static str>,
+    copied_only: Option<String>,
 }
 
 /// A column and, where it is to be read as another type than the file's schema suggests, that type.
@@ -176,7 +204,11 @@ impl Resolver<'_> {
         let at = match (stored, constant) {
             (Some(at), None) => at,
             (Some(at), Some(_)) if self.constants == Constants::Fill => at,
-            (_, Some(constant)) => return Ok((self.constant(field, constant)?, None)),
+            (_, Some(constant)) => {
+                // Even a null that a file leaves out: new files are to have the column.
+                self.obstacle("a column has to be filled in");
+                return Ok((self.constant(field, constant)?, None));
+            }
             (None, None) => return Ok((self.constant(field, field.initial_default.clone())?, None)),
         };
         let before: usize = siblings.iter().take(at).map(|f| leaves(f.data_type())).sum();
@@ -202,7 +234,8 @@ impl Resolver<'_> {
     }
 
     fn node(&mut self, field: &Field, source: &FieldRef, below: &Identities, leaf: usize) -> Result<Pair<Node>> {
-        if self.ids && field_id(source) != Some(field.id) {
+        // Elements and entries need not have an id.
+        if self.ids && field.id >= 0 && field_id(source) != Some(field.id) {
             self.obstacle("a file lacks field ids");
         }
         let mismatch = || {
@@ -224,6 +257,8 @@ impl Resolver<'_> {
                 let (read_as, conversion) = convert::conversion(stored, descriptor.physical_type(), *primitive).ok_or_else(mismatch)?;
                 if !conversion.changes_nothing() {
                     self.obstacle("a column has to be converted");
+                } else if descriptor.physical_type() == Physical::INT96 && !self.tolerated.int96 {
+                    self.obstacle("timestamps of 12 bytes have to be converted");
                 }
                 self.read += 1;
                 if let Some(slot) = self.leaves.get_mut(leaf) {
@@ -280,8 +315,13 @@ impl Resolver<'_> {
 
     /// A variant is a struct of two binaries. A third member holds values in typed form, and dropping it would lose them.
     fn variant(&mut self, field: &Field, stored: &Fields) -> Result<Node> {
-        if stored.len() != VARIANT.len() {
-            return Err(Error::unsupported("shredded variants are not understood").about("column", &field.name));
+        if stored.len() != VARIANT.len() || stored.iter().any(|member| member.name() == "typed_value") {
+            if !self.tolerated.shredded {
+                self.obstacle("a variant has values in typed columns");
+            }
+            self.read += stored.iter().map(|member| leaves(member.data_type())).sum::<usize>();
+            self.copied_only.get_or_insert_with(|| field.name.clone());
+            return Ok(Node::Leaf(Conversion::Keep));
         }
         let half = |name: &&str| {
             let at = stored.iter().position(|f| f.name() == *name && *f.data_type() == DataType::Binary);

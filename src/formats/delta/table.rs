@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::log::{self, Listing};
 use super::replay::{self, State};
-use super::{checkpoint_write, settings, travel};
+use super::{checkpoint_write, checksum_write, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
@@ -82,13 +82,13 @@ impl DeltaTable {
         first.map(Err)
     }
 
-    async fn write_checkpoint(&self, version: i64) -> Result<()> {
-        let (state, listing) = self.state(Some(version), true).await?;
+    async fn write_checkpoint(&self, state: &State, listing: &Listing) -> Result<()> {
+        let version = state.version;
         let interval = settings::checkpoint_interval(&state.metadata.configuration);
         if version == 0 || version % interval != 0 || listing.has_checkpoint(version) {
             return Ok(());
         }
-        let hint = checkpoint_write::write(&self.store, &self.root, &state).await?;
+        let hint = checkpoint_write::write(&self.store, &self.root, state).await?;
         // A hint that is ahead of us and true stays.
         if self.hint().await?.is_some_and(|known| known > version && listing.has_checkpoint(known)) {
             return Ok(());
@@ -117,9 +117,12 @@ impl Table for DeltaTable {
     }
 
     async fn settle(&self, version: Version) -> Vec<Error> {
-        match self.write_checkpoint(version.0).await {
-            Ok(()) => Vec::new(),
-            Err(error) => vec![error.about("checkpoint", version)],
-        }
+        let (state, listing) = match self.state(Some(version.0), true).await {
+            Ok(found) => found,
+            Err(error) => return vec![error.about("version", version)],
+        };
+        let checkpoint = self.write_checkpoint(&state, &listing).await.map_err(|error| error.about("checkpoint", version));
+        let checksum = checksum_write::write(&self.store, &self.root, &state).await.map_err(|error| error.about("checksum", version));
+        [checkpoint, checksum].into_iter().filter_map(Result::err).collect()
     }
 }

@@ -10,14 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
-use super::{check, commit, dv, entry, output, partition, path, row_tracking, schema, settings, stats_read};
+use super::{check, clustering, commit, compat, dv, entry, mark, output, partition, path, row_tracking, schema, settings, stats_read};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
     Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec,
-    RowDeletes, Snapshot, Value, Version,
+    RowDeletes, Snapshot, Type, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -81,22 +81,24 @@ impl DeltaVersion {
         &self.state
     }
 
-    /// Whether the table keeps in-commit timestamps: the feature and the property are both there.
-    pub(super) fn has_commit_times(&self) -> bool {
-        self.state.protocol.writes("inCommitTimestamp")
-            && settings::on(&self.state.metadata.configuration, "delta.enableInCommitTimestamps")
-    }
-
     /// Whether everything the table promises can be kept by a rewrite.
     pub(super) fn rewritable_state(&self) -> Result<()> {
         self.state.protocol.check_rewritable()?;
+        compat::check(&self.state, &self.snapshot.schema)?;
+        let schema = &self.snapshot.schema;
+        if schema.fields.is_empty() || schema.leaves_and_groups().any(|field| field.ty == Type::Struct(Vec::new())) {
+            return Err(Error::unsupported(
+                "the table cannot be rewritten: files cannot hold a struct or a table without columns of a type",
+            ));
+        }
         row_tracking::check(&self.state)
     }
 
     /// How statistics of new files are written.
     pub(super) fn stats_writer(&self) -> Result<StatsWriter<'_>> {
         let fields = output::stored(&self.snapshot.schema, &self.state.metadata.partition_columns);
-        let indexed = stats_write::leaves(&fields, &settings::indexed(&self.state.metadata.configuration));
+        let mut indexed = stats_write::leaves(&fields, &settings::indexed(&self.state.metadata.configuration));
+        indexed.extend(clustering::columns(&self.state, &fields)?);
         Ok(StatsWriter { fields, indexed, tightness: self.state.protocol.has_vectors() })
     }
 
@@ -157,6 +159,10 @@ impl TableVersion for DeltaVersion {
 
     fn rewritable(&self) -> Result<()> {
         self.rewritable_state()
+    }
+
+    fn markable(&self) -> Result<()> {
+        mark::check(self)
     }
 
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {

@@ -11,7 +11,7 @@ use super::reshape;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes};
 use crate::location::Location;
-use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns};
+use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns, Tolerated};
 use crate::units::Bytes;
 
 /// Field id of `_row_id` (Iceberg spec, "Reserved Field IDs").
@@ -69,6 +69,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         routing,
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,

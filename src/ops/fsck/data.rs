@@ -126,7 +126,7 @@ impl Look<'_> {
     async fn deletes(&self, files: &[DataFile], findings: &mut Vec<Finding>) -> Result<Vec<Deletes>> {
         let needed = |file: &DataFile| !file.deletes.is_empty() && (self.deep || file.deletes.iter().any(|d| d.kind == DeleteKind::Vector));
         let wanted: Vec<DataFile> = files.iter().filter(|file| needed(file)).cloned().collect();
-        let mut read: Vec<Deletes> = match self.positions(&wanted).await {
+        let mut read: Vec<Deletes> = match self.version.row_deletes(&wanted).await {
             Ok(deletes) => deletes.into_iter().map(Some).collect(),
             Err(error) if is_damage(error.kind()) || error.kind() == Kind::Unsupported => self.one_by_one(&wanted, findings).await?,
             Err(error) => return Err(error),
@@ -137,21 +137,11 @@ impl Look<'_> {
         Ok(deletes.collect())
     }
 
-    /// The deletes of `files`; where rows are to be read, those by value as positions too.
-    async fn positions(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
-        let deletes = self.version.row_deletes(files).await?;
-        if !self.deep || deletes.iter().all(|deletes| deletes.len().is_some()) {
-            return Ok(deletes);
-        }
-        let pairs: Vec<(DataFile, RowDeletes)> = files.iter().cloned().zip(deletes).collect();
-        self.inspector.locate(&pairs).await
-    }
-
     /// Reads the deletes of each file by itself, so that damage is told of the file it belongs to.
     async fn one_by_one(&self, files: &[DataFile], findings: &mut Vec<Finding>) -> Result<Vec<Deletes>> {
         let mut read = Vec::with_capacity(files.len());
         for file in files {
-            match self.positions(std::slice::from_ref(file)).await {
+            match self.version.row_deletes(std::slice::from_ref(file)).await {
                 Ok(deletes) => read.push(deletes.into_iter().next()),
                 Err(error) if is_damage(error.kind()) => {
                     findings.push(Finding::new(Fault::DeletesWrong, &file.location, judge::words(&error)));

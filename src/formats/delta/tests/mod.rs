@@ -2,7 +2,9 @@
 
 mod checkpoints;
 mod commits;
+mod compat;
 mod golden;
+mod marks;
 mod reading;
 mod travel;
 

@@ -134,3 +134,16 @@ fn commits_that_a_coordinator_decides_are_not_guessed_at() {
     let made = Made::new(&[vec![plain_protocol(), coordinated, add("a")]]);
     assert_eq!(made.load().err().unwrap().kind(), Kind::Unsupported);
 }
+
+/// The log decides: other files in its folder may be damaged, stale or of another writer's mind.
+#[test]
+fn log_compactions_checksums_and_unknown_files_change_nothing() {
+    let made = Made::new(&[start(), vec![remove("a")], vec![add("c")]]);
+    let lie = format!("{}\n", add("lie"));
+    for name in ["00000000000000000000.00000000000000000002.compacted.json", "00000000000000000002.crc", "00000000000000000003.json.tmp"] {
+        for text in [lie.as_str(), "{\"numFiles\":77,", ""] {
+            std::fs::write(made.log(name), text).unwrap();
+            assert_eq!(made.paths(), ["b%20c", "c"], "{name}");
+        }
+    }
+}
