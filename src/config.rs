@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use values::{Color, Compression, LogFormat, Output, RowPath, Size};
 
 use crate::error::{Error, Result};
+use crate::model::SpecChoice;
 
 /// Everything `otf.toml` may hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,9 @@ pub struct Compact {
     /// At most this many files are planned in one run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_files: Option<NonZeroUsize>,
+    /// The partition spec of new files: a matter of one table, so that no file sets it.
+    #[serde(skip)]
+    pub output_spec: Option<SpecChoice>,
 }
 
 impl Compact {

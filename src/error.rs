@@ -3,7 +3,10 @@
 //! Errors never carry row values or identifiers of people: an erasure log must not leak what it erases.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+
+use serde::ser::SerializeStruct;
 
 /// What the caller should do about an [`Error`]; decides the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -169,6 +172,22 @@ impl Error {
     /// The underlying error as one line, if there is one.
     pub fn cause(&self) -> Option<String> {
         self.source.as_ref().map(ToString::to_string)
+    }
+}
+
+/// The JSON of an error (cli.md, "Exit status"): kind, message, context, hint.
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut context: BTreeMap<&str, String> = self.context.iter().map(|(key, value)| (*key, value.clone())).collect();
+        if let Some(cause) = self.cause() {
+            context.insert("cause", cause);
+        }
+        let mut members = serializer.serialize_struct("Error", 4)?;
+        members.serialize_field("kind", self.kind.as_str())?;
+        members.serialize_field("message", &self.message)?;
+        members.serialize_field("context", &context)?;
+        members.serialize_field("hint", self.next_step())?;
+        members.end()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod cli;
 pub mod commit;
 pub mod config;
+mod decode;
 pub mod engine;
 pub mod error;
 pub mod formats;

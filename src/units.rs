@@ -5,6 +5,8 @@ use std::iter::Sum;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::TimeZone;
+
 use crate::error::{Error, Result};
 
 /// A size on storage or in memory, in bytes. Prints in powers of 1024.
@@ -89,6 +91,34 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Reads a time: RFC 3339 with an offset, or without one in `zone` (`Europe/Berlin`, `+02:00`). A date alone is its midnight in `zone`. Digits
+/// below the millisecond are cut off.
+///
+/// # Errors
+///
+/// A usage error for other text, for a time without an offset where no zone is given, and for one that the zone has twice or not at all.
+pub fn parse_time(text: &str, zone: Option<&str>) -> Result<Timestamp> {
+    let wrong =
+        |what: &'static str| Error::usage(what).hint("write times as 2026-01-31T00:00:00Z, or without an offset and with --tz ZONE");
+    let text = text.trim();
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(Timestamp(time.timestamp_millis()));
+    }
+    let midnight = |date: chrono::NaiveDate| date.into();
+    let wall: Option<chrono::NaiveDateTime> = match text.split_once(['T', 't', ' ']) {
+        Some((date, time)) => date.parse().ok().zip(time.parse().ok()).map(|(date, time)| chrono::NaiveDateTime::new(date, time)),
+        None => text.parse().ok().map(midnight),
+    };
+    let wall = wall.ok_or_else(|| wrong("a time cannot be understood"))?;
+    let zone = zone.ok_or_else(|| wrong("a time has neither an offset nor a zone"))?;
+    let zone: arrow_array::timezone::Tz = zone.parse().map_err(|_| wrong("there is no such time zone").about("zone", zone))?;
+    match zone.from_local_datetime(&wall) {
+        chrono::LocalResult::Single(time) => Ok(Timestamp(time.timestamp_millis())),
+        chrono::LocalResult::Ambiguous(..) => Err(wrong("the clocks of the zone showed this time twice: give an offset")),
+        chrono::LocalResult::None => Err(wrong("the clocks of the zone never showed this time: give an offset")),
+    }
+}
+
 /// Reads a duration: `7d`, `72h`, `90m`, `30s`, `500ms` or ISO 8601 (`P7D`, `PT1H30M`).
 ///
 /// # Errors
@@ -152,6 +182,25 @@ mod tests {
         assert_eq!(Bytes(512 << 20).to_string(), "512.0 MiB");
         assert_eq!(Bytes(1536).to_string(), "1.5 KiB");
         assert_eq!(Bytes(9).to_string(), "9 B");
+    }
+
+    #[test]
+    fn times_need_an_offset_or_a_zone() {
+        let ms = |text: &str, zone: Option<&str>| parse_time(text, zone).map(|time| time.0);
+        assert_eq!(ms("1970-01-01T00:00:01.5Z", None).unwrap(), 1_500);
+        assert_eq!(ms("1970-01-01 02:00:00+02:00", Some("Europe/Berlin")).unwrap(), 0);
+        assert_eq!(ms("2026-07-01T02:00:00", Some("Europe/Berlin")).unwrap(), 1_782_864_000_000);
+        assert_eq!(ms("1970-01-02", Some("UTC")).unwrap(), 86_400_000);
+        for (text, zone) in [
+            ("1970-01-01T00:00:00", None),
+            ("1970-01-01", None),
+            ("yesterday", Some("UTC")),
+            ("2026-01-01T00:00:00", Some("Mars/Olympus")),
+            ("2026-10-25T02:30:00", Some("Europe/Berlin")),
+            ("2026-03-29T02:30:00", Some("Europe/Berlin")),
+        ] {
+            assert!(parse_time(text, zone).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use otf::engine::parquet::{ParquetRewriter, Settings};
 use otf::engine::{RewritePath, RewriteTask, Rewriter};
-use otf::model::{Codec, DataFile, Field, FieldMatching, FileFormat, OutputSpec, Primitive, RowDeletes, Schema, Type};
+use otf::model::{Codec, DataFile, Field, FieldMatching, FileFormat, OutputSpec, Primitive, RowDeletes, Schema, Tolerated, Type};
 use otf::units::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -81,8 +81,10 @@ fn output(place: &Place, codec: Codec) -> OutputSpec {
     OutputSpec {
         directory: place.location("out"),
         partition: Arc::default(),
+        routing: None,
         schema: Schema { fields: fields() },
         field_ids: false,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: FieldMatching::PhysicalNames,
         row_ids: None,
         codec,

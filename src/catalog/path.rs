@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::error::{Error, Kind, Result};
 use crate::formats::iceberg::{NewMetadata, Pointer, Swap};
 use crate::location::Location;
+use crate::model::{Fault, Finding, FindingSink};
 use crate::store::{Put, Store};
 
 const HINT: &str = "version-hint.text";
@@ -155,6 +156,31 @@ impl Pointer for PathPointer {
 
     fn opened_at(&self) -> Option<&Location> {
         Some(&self.root)
+    }
+
+    async fn check(&self, found: FindingSink<'_>) -> Result<()> {
+        let files = self.files().await?;
+        let current = self.current().await?;
+        let Some((number, _)) = numbered(current.name()) else { return Ok(()) };
+        let hint = self.folder().child(HINT);
+        if self.store.get_if_exists(&hint).await?.is_some() {
+            match self.hinted(&files).await? {
+                None => found(Finding::new(Fault::HintStale, &hint, "it names no metadata file that is there")),
+                Some(hinted) if hinted < number => {
+                    let what = format!("it names metadata file {hinted}, the newest is {number}: readers that trust it see an old state");
+                    found(Finding::new(Fault::HintStale, &hint, what));
+                }
+                Some(_) => {}
+            }
+        }
+        if files.iter().any(|(other, _)| *other > number) {
+            let what = "newer metadata files follow after a gap: which one is current is not certain";
+            found(Finding::new(Fault::MetadataGap, &current, what));
+        }
+        if files.iter().filter(|(other, _)| *other == number).count() > 1 {
+            found(Finding::new(Fault::HistoryBroken, &current, format!("several metadata files have the number {number}")));
+        }
+        Ok(())
     }
 }
 

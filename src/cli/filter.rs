@@ -18,6 +18,8 @@ use crate::model::{Field, Primitive, Schema, Type, Value};
 
 /// Operators and names a filter may hold. Each may deepen the tree, and a tree is walked on the stack; lists of literals are not counted.
 const MOST_TOKENS: usize = 2_000;
+/// Brackets within brackets a filter may hold: the parser tries several readings of each, so that its time doubles with every level.
+const MOST_BRACKETS: usize = 16;
 /// Columns an error names at most.
 const MOST_COLUMNS: usize = 40;
 
@@ -41,6 +43,9 @@ pub fn parse(text: &str, schema: &Schema) -> Result<Predicate> {
     if tokens.iter().filter(|token| !plain(&token.token)).count() > MOST_TOKENS {
         return Err(Error::usage("the filter has too many parts").about("most", MOST_TOKENS).hint("write many values as column IN (…)"));
     }
+    if depth(tokens.iter().map(|token| &token.token)) > MOST_BRACKETS {
+        return Err(Error::usage("the filter is nested too deeply").about("most", MOST_BRACKETS));
+    }
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let expression = parser.parse_expr().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => Error::usage("the filter is nested too deeply"),
@@ -52,6 +57,21 @@ pub fn parse(text: &str, schema: &Schema) -> Result<Predicate> {
         return Err(unreadable().about("at", place(next.span.start)));
     }
     Reader { schema }.condition(&expression)
+}
+
+/// How many brackets are open at the same time, at most.
+fn depth<'a>(tokens: impl Iterator<Item = &'a Token>) -> usize {
+    let mut open = 0_usize;
+    let mut deepest = 0;
+    for token in tokens {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 /// Where in the filter something stands.

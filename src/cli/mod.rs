@@ -42,6 +42,10 @@ pub enum Command {
     Compact(Box<commands::compact::CompactArgs>),
     /// Say what a table is made of and how healthy it is
     Inspect(commands::inspect::InspectArgs),
+    /// Check that a table is what its metadata says; nothing is ever written
+    Fsck(commands::fsck::FsckArgs),
+    /// Run SQL over tables, now or as of a version or a time; nothing is ever changed
+    Query(commands::query::QueryArgs),
     /// Make a small lakehouse, run the verbs on it and say what to try
     Demo(commands::demo::DemoArgs),
     /// Print a completion script for a shell
@@ -113,9 +117,14 @@ fn bug() -> Error {
 }
 
 async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
+    if matches!(session.ui.output, Output::Csv | Output::Parquet) && !matches!(command, Command::Query(_)) {
+        return Err(Error::usage("only queries have rows to print as CSV or Parquet").hint("use --output text or --output json"));
+    }
     match command {
+        Command::Query(args) => commands::query::run(args, session).await,
         Command::Compact(args) => commands::compact::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,
+        Command::Fsck(args) => commands::fsck::run(args, session).await,
         Command::Demo(args) => commands::demo::run(args, session).await,
         Command::Completions(args) => commands::completions::run(args, &mut Cli::command(), session),
         Command::Config(args) => commands::config::run(args, session),
@@ -160,6 +169,7 @@ fn output_asked_for(arguments: &[OsString], env: &BTreeMap<String, String>) -> O
     let joined = words.iter().rev().find_map(|word| word.strip_prefix("--output="));
     match after.or(joined).or_else(|| env.get("OTF_OUTPUT").map(String::as_str)) {
         Some("json") => Output::Json,
+        Some("parquet") => Output::Parquet,
         _ => Output::Text,
     }
 }

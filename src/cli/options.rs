@@ -8,6 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::{Color, Config, LogFormat, Output, Size};
 use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::store::moved::Moves;
 use crate::units::Bytes;
 use crate::wiring::System;
 use crate::wiring::open::Layout;
@@ -44,6 +46,9 @@ pub struct GlobalOptions {
     /// A storage option by object_store's own key, e.g. aws_region=eu-west-1; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub storage_option: Vec<String>,
+    /// Files that a table's metadata calls OLD lie at NEW: reads and changes a copied or moved table; may be repeated
+    #[arg(long, global = true, value_name = "OLD=NEW")]
+    pub map_location: Vec<String>,
     /// Log more (-v info, -vv debug, -vvv trace)
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -64,7 +69,7 @@ pub struct GlobalOptions {
 /// The table a verb works on.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TableArgs {
-    /// A path, a location (s3://…), an Iceberg metadata file, or catalog.namespace.table
+    /// A path, a location (s3://…), an Iceberg metadata file, or catalog.namespace.table; TABLE#BRANCH is a branch or tag of an Iceberg table
     #[arg(value_name = "TABLE")]
     pub table: String,
     /// The format to read where several lie over the same files
@@ -101,6 +106,8 @@ pub struct Settings {
     pub temp_dir: PathBuf,
     /// Storage options.
     pub storage: BTreeMap<String, String>,
+    /// Places that lie elsewhere than metadata says.
+    pub moves: Moves,
 }
 
 impl Settings {
@@ -145,10 +152,24 @@ impl Settings {
             threads: options.threads.or(config.threads).map_or_else(cores, NonZeroUsize::get),
             temp_dir: options.temp_dir.clone().or_else(|| config.temp_dir.clone()).unwrap_or_else(|| system.temp_dir()),
             storage,
+            moves: moves(&options.map_location, system)?,
             config,
             config_file,
         })
     }
+}
+
+/// Reads `OLD=NEW` pairs; relative ones lie below the working folder.
+fn moves(pairs: &[String], system: &System) -> Result<Moves> {
+    if pairs.is_empty() {
+        return Ok(Moves::default());
+    }
+    let here = system.here()?;
+    let pair = |text: &String| {
+        let (old, new) = key_value("--map-location", text)?;
+        Ok((Location::parse_below(old, &here)?, Location::parse_below(new, &here)?))
+    };
+    Moves::new(pairs.iter().map(pair).collect::<Result<_>>()?)
 }
 
 /// The configuration file and its text. A file that was named must exist.

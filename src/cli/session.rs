@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::options::{Settings, TableArgs};
 use super::progress::{Bar, Lines};
 use super::ui::Ui;
-use crate::engine::Rewriter;
+use crate::engine::{Inspector, Rewriter, Sql};
 use crate::error::Result;
 use crate::ops::Progress;
 use crate::store::Store;
+use crate::store::moved::Moved;
 use crate::store::resolve::Stores;
 use crate::wiring::{self, Opened, System};
 
@@ -30,7 +31,8 @@ impl Session {
     ///
     /// `Usage` for storage options that do not fit.
     pub fn store(&self) -> Result<Store> {
-        Ok(Store::new(Arc::new(Stores::new(&self.settings.storage, &self.system.env)?)))
+        let stores = Stores::new(&self.settings.storage, &self.system.env)?;
+        Ok(Store::new(Arc::new(Moved::new(stores, self.settings.moves.clone()))))
     }
 
     /// The engine of this build within the budget of the settings. Must be called inside the runtime.
@@ -40,6 +42,20 @@ impl Session {
     /// `Unavailable` if the system gives no threads.
     pub fn engine(&self, store: &Store) -> Result<Box<dyn Rewriter>> {
         wiring::parts::engine(store, self.settings.memory, self.settings.threads)
+    }
+
+    /// Looks into data files within the budget of the settings. Must be called inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the system gives no threads.
+    pub fn inspector(&self, store: &Store) -> Result<Box<dyn Inspector>> {
+        wiring::parts::inspector(store, self.settings.memory, self.settings.threads)
+    }
+
+    /// The engine that runs queries within the budget of the settings. Must be called inside the runtime.
+    pub fn sql(&self, store: &Store) -> Box<dyn Sql> {
+        wiring::parts::sql(store, self.settings.memory, self.settings.threads, &self.settings.temp_dir)
     }
 
     /// The table that `args` name.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::config::{Color, Output};
 use crate::error::{Error, Result};
@@ -105,9 +105,9 @@ impl Ui {
         self.text(&format!("{text}\n"))
     }
 
-    /// Prints an error where the reader looks for it: JSON on standard output, text on standard error.
+    /// Prints an error where the reader looks for it: JSON on standard output, text on standard error. Whoever asks for a Parquet file is a machine.
     pub fn error(&self, error: &Error) {
-        if self.is_json() {
+        if matches!(self.output, Output::Json | Output::Parquet) {
             let printed = self.json(&error_document(error));
             drop(printed);
             return;
@@ -127,14 +127,7 @@ fn written(mut stream: impl Write, text: &str) -> Result<()> {
 
 /// The JSON of an error (cli.md, "Exit status").
 pub fn error_document(error: &Error) -> Value {
-    let mut context = Map::new();
-    for (key, value) in error.context() {
-        context.insert((*key).to_string(), Value::String(value.clone()));
-    }
-    if let Some(cause) = error.cause() {
-        context.insert("cause".to_string(), Value::String(cause));
-    }
-    json!({"error": {"kind": error.kind().as_str(), "message": error.message(), "context": context, "hint": error.next_step()}})
+    json!({"error": error})
 }
 
 /// The text of an error: what, where, next step.

@@ -19,6 +19,12 @@ pub enum Output {
     Text,
     /// One JSON document on standard output
     Json,
+    /// Rows as comma-separated values (queries only)
+    #[serde(skip_deserializing)]
+    Csv,
+    /// Rows as a Parquet file (queries only)
+    #[serde(skip_deserializing)]
+    Parquet,
 }
 
 /// When output is coloured.

@@ -1,13 +1,20 @@
 //! Files in, files out: reading rows with their deletes applied, and writing them again.
 //!
-//! The engine knows Parquet, the model and the store; it knows no table format and never commits.
+//! The engine knows Parquet, ORC, Avro, the model and the store; it knows no table format and never commits.
 
+mod foreign;
 pub mod parquet;
+mod rows;
+pub mod scan;
+pub mod sql;
+mod visible;
 
 use async_trait::async_trait;
 
-use crate::error::Result;
-use crate::model::{DataFile, NewFile, OutputSpec, RowDeletes};
+pub use self::sql::Sql;
+
+use crate::error::{Error, Result};
+use crate::model::{DataFile, FileStats, NewFile, OutputSpec, RowDeletes};
 use crate::units::Bytes;
 
 /// How row groups reach the output.
@@ -50,6 +57,17 @@ pub struct Rewritten {
     pub bytes_encoded: Bytes,
 }
 
+impl Rewritten {
+    /// Adds what another part of the same rewrite did.
+    pub fn absorb(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.row_groups_copied += other.row_groups_copied;
+        self.row_groups_encoded += other.row_groups_encoded;
+        self.bytes_copied = self.bytes_copied.plus(other.bytes_copied);
+        self.bytes_encoded = self.bytes_encoded.plus(other.bytes_encoded);
+    }
+}
+
 /// Writes the live rows of files to new files.
 #[async_trait]
 pub trait Rewriter: Send + Sync {
@@ -70,4 +88,60 @@ pub trait Rewriter: Send + Sync {
     ///
     /// As [`Self::rewrite`].
     async fn stored_rows(&self, file: &DataFile) -> Result<u64>;
+
+    /// Turns the deletes of every file into positions, in the same order: where rows are deleted by value, the compared columns are read.
+    /// [`Self::rewrite`] does so by itself; this is for those who have to know the rows beforehand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rewrite`], of data files and of delete files.
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        if files.iter().any(|(_, deletes)| deletes.len().is_none()) {
+            return Err(Error::unsupported("this engine does not apply deletes by value"));
+        }
+        Ok(files.iter().map(|(_, deletes)| deletes.clone()).collect())
+    }
+}
+
+/// How closely a data file is looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// Its footer.
+    Footer,
+    /// The footer, and every live row: those that these deletes leave.
+    Rows(&'a RowDeletes),
+}
+
+/// What a data file says of itself.
+#[derive(Debug)]
+pub struct Examined {
+    /// Bytes on storage.
+    pub size: Bytes,
+    /// What is inside; an error where that cannot be read.
+    pub contents: Result<Contents>,
+}
+
+/// What is inside a data file.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Rows stored.
+    pub rows: u64,
+    /// Why its columns do not go together with the table's.
+    pub mismatch: Option<Error>,
+    /// Why its columns were not compared with the table's.
+    pub not_compared: Option<Error>,
+    /// What the footer (or, where rows were read, the live values) says of columns that are stored as the table's types, by column id. Bounds
+    /// that may be wider than the values are not [`exact`](crate::model::ColumnStats::exact).
+    pub stats: FileStats,
+}
+
+/// Looks into data files without changing anything.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// Looks into `file`. Where `output` says how the table's columns are recognised, they are compared and their statistics read.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it is missing, `Unavailable` if storage did not answer. What is damaged inside is no error here.
+    async fn examine(&self, file: &DataFile, output: Option<&OutputSpec>, depth: Depth<'_>) -> Result<Examined>;
 }

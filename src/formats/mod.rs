@@ -4,6 +4,7 @@
 
 pub mod delta;
 pub mod iceberg;
+pub mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use futures::stream::BoxStream;
 use crate::commit::Answer;
 use crate::error::Result;
 use crate::location::Location;
-use crate::model::{Change, Codec, DataFile, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{
+    At, Change, Codec, DataFile, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value,
+    Version,
+};
 use crate::units::{Bytes, Timestamp};
 
 /// The name of a table format.
@@ -53,6 +57,16 @@ pub trait Table: Send + Sync {
     /// `Unsupported` names a feature that must be understood to read the table; `Corrupt` names the damaged file; `NotFound` if there is no table.
     async fn load(&self) -> Result<Arc<dyn TableVersion>>;
 
+    /// Reads the state that `at` names, to be read: nothing can be offered on top of an old one.
+    ///
+    /// A version shows the columns it had when it was made, and so does a tag; a branch shows the table's current columns. A time means the
+    /// newest version that was there by then; a time after the newest version means the newest.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such state or it can no longer be read, naming what can; else as [`Self::load`].
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>>;
+
     /// Duties after `version` was committed by us that readers do not depend on: a checkpoint at the table's interval, a version hint.
     /// Returns what could not be done, for the log.
     async fn settle(&self, version: Version) -> Vec<crate::error::Error>;
@@ -65,6 +79,30 @@ pub struct OutputWishes {
     pub target_file_size: Option<Bytes>,
     /// Compression.
     pub codec: Option<Codec>,
+    /// The partition spec, where the format has several.
+    pub spec: SpecChoice,
+}
+
+/// A branch or a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// The version it names.
+    pub version: Version,
+    /// Whether commits move it; tags never move.
+    pub is_branch: bool,
+}
+
+/// Where the rows of a file go when they are written again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Destination {
+    /// Into files of the same partition.
+    Same,
+    /// Into partitions of another spec: what to ask [`TableVersion::output`] for. Files with the same answer may be rewritten together.
+    Other(Arc<Partition>),
+    /// Nowhere: the file has to be left alone.
+    Nowhere,
 }
 
 /// The sizing and retry defaults of a table, from its properties where it has them.
@@ -78,6 +116,8 @@ pub struct Defaults {
     pub min_wait_ms: u64,
     /// The longest wait before trying again, in milliseconds.
     pub max_wait_ms: u64,
+    /// How long after its first attempt a commit may still be tried again, in milliseconds.
+    pub total_wait_ms: u64,
 }
 
 /// A table as it was at one version: an immutable view that changes can be offered on top of.
@@ -85,6 +125,16 @@ pub struct Defaults {
 pub trait TableVersion: Send + Sync {
     /// What is known without reading the list of files.
     fn snapshot(&self) -> &Snapshot;
+
+    /// The branch or tag that this is a version of, where it is not the main line of history.
+    fn reference(&self) -> Option<&str> {
+        None
+    }
+
+    /// Every branch and tag of the table, by name; none where the format has no such thing.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
 
     /// Defaults from the table's properties.
     fn defaults(&self) -> Defaults;
@@ -95,6 +145,15 @@ pub trait TableVersion: Send + Sync {
     ///
     /// `Unsupported` or `Refused`, naming the feature that we cannot keep intact (P4).
     fn rewritable(&self) -> Result<()>;
+
+    /// Whether rows of this table's files may be deleted by marking their positions ([`crate::model::Intent::DeleteRows`]).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Refused`, naming what is in the way.
+    fn markable(&self) -> Result<()> {
+        Err(crate::error::Error::unsupported("rows of this table cannot be marked as deleted"))
+    }
 
     /// The live data files, each with the deletes that may apply to it. `with_stats` also fills [`DataFile::stats`].
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>>;
@@ -107,7 +166,32 @@ pub trait TableVersion: Send + Sync {
     /// `Unsupported` for deletes we cannot apply; `Corrupt` for a damaged or missing delete file.
     async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>>;
 
-    /// How files of `partition` are to be written.
+    /// How the rows of data files are read: all columns that users see.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for rules of the table that cannot be understood.
+    fn reading(&self) -> Result<ReadSpec>;
+
+    /// The columns whose value is the same in every row of `partition`, which data files may leave out: column id and value (`None` is null).
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for a value that is none of the column's type.
+    fn constants(&self, partition: &Partition) -> Result<Vec<(i32, Option<Value>)>> {
+        Ok(partition.constants.clone())
+    }
+
+    /// Where rows of `file` go when they are written again.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` or `Unsupported` for a partition spec that was asked for and does not exist or cannot be written.
+    fn destination(&self, _file: &DataFile, _wishes: &OutputWishes) -> Result<Destination> {
+        Ok(Destination::Same)
+    }
+
+    /// How files of `partition`, which is a file's or a [`Destination`], are to be written.
     ///
     /// # Errors
     ///
@@ -123,9 +207,14 @@ pub trait TableVersion: Send + Sync {
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer;
 
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if history after `since` is incomplete, so that not finding it would mean nothing; those of reading it.
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>>;
 
-    /// The folders, besides those of data files, where an unfinished [`Self::offer`] may leave files whose names hold the operation id.
+    /// The folders, besides those of data files, where an unfinished [`Self::offer`] or [`Table::settle`] may leave files whose names hold the
+    /// operation id, or halves of files.
     fn metadata_folders(&self) -> Vec<Location>;
 
     /// The folders below which data files are written.
@@ -139,5 +228,15 @@ pub trait TableVersion: Send + Sync {
     /// Those of reading everything the table still knows of its history.
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         Ok(places)
+    }
+
+    /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.
+    /// What is damaged is told to `found` and does not end the check. Returns how many metadata and delete files were read.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Unsupported` for what has to be understood to go on.
+    async fn check(&self, _reach: Reach, _found: FindingSink<'_>) -> Result<u64> {
+        Ok(0)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use roaring::RoaringTreemap;
-
 use super::stats::FileStats;
 use super::value::Value;
 use crate::location::Location;
@@ -35,7 +33,7 @@ impl FileFormat {
 ///
 /// Its identity is the place *and* the deletes that apply to it ([`Self::id`]): a file that gained a deletion vector is another file, and a
 /// rewrite planned from the earlier one must not land.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
     /// The normalised place.
     pub location: Location,
@@ -125,31 +123,6 @@ pub enum DeleteKind {
     Positions,
     /// A file of values: rows that equal one are deleted.
     Equality,
-}
-
-/// The deletes of one data file, ready to apply.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum RowDeletes {
-    /// Every row lives.
-    #[default]
-    None,
-    /// The rows at these positions (from 0, in file order) are deleted. All are below the file's row count.
-    Positions(Arc<RoaringTreemap>),
-}
-
-impl RowDeletes {
-    /// How many rows are deleted.
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Positions(positions) => positions.len(),
-        }
-    }
-
-    /// Whether no row is deleted.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl DataFile {

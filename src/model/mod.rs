@@ -5,8 +5,10 @@
 //! drop them.
 
 pub mod change;
+pub mod deletes;
 mod evidence;
 pub mod file;
+pub mod finding;
 pub mod literal;
 pub mod operation;
 pub mod output;
@@ -14,13 +16,19 @@ pub mod predicate;
 pub mod schema;
 pub mod snapshot;
 pub mod stats;
+pub mod transform;
 pub mod value;
 
-pub use change::{Change, GroupChange, Intent};
-pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField, RowDeletes};
+pub use change::{Change, GroupChange, Intent, Marked};
+pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
+pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
+pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
 pub use operation::{OperationId, digest};
-pub use output::{Codec, FieldMatching, MappedName, NewFile, OutputSpec, RowIdColumns};
+pub use output::{
+    Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
+};
 pub use schema::{Field, Primitive, Schema, Type};
-pub use snapshot::{Snapshot, Totals, Version};
+pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
+pub use transform::Transform;
 pub use value::Value;

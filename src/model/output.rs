@@ -3,6 +3,9 @@
 use super::file::Partition;
 use super::schema::Schema;
 use super::stats::FileStats;
+use super::transform::Transform;
+use super::value::Value;
+use crate::error::Result;
 use crate::location::Location;
 use crate::units::Bytes;
 use std::sync::Arc;
@@ -32,8 +35,28 @@ pub enum FieldMatching {
         /// Iceberg's `schema.name-mapping.default`, as a tree.
         names: Option<Vec<MappedName>>,
     },
+    /// By field id alone: a file that carries none is refused (Delta's column mapping by id).
+    OwnFieldIds,
     /// By [`crate::model::Field::physical`] name.
     PhysicalNames,
+}
+
+/// What row groups may hold that are copied as they are, though no new row group would be written like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tolerated {
+    /// Timestamps of 12 bytes.
+    pub int96: bool,
+    /// Variants with values in typed columns.
+    pub shredded: bool,
+}
+
+/// How the rows of a table's data files are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadSpec {
+    /// The columns, as users see them.
+    pub schema: Schema,
+    /// How columns of data files are recognised.
+    pub matching: FieldMatching,
 }
 
 /// One entry of a name mapping (Iceberg spec, "Column Projection").
@@ -60,6 +83,37 @@ pub struct RowIdColumns {
     pub sequence_field: Option<i32>,
 }
 
+/// Which partition spec new files get, where a table has several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SpecChoice {
+    /// The table's current one, where values of it can be computed; else the one that wrote the file.
+    #[default]
+    Current,
+    /// The one that wrote the file.
+    Own,
+    /// This one.
+    Id(i32),
+}
+
+/// Sorts rows into the partitions of a spec, by values computed from their columns.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// For each field of the spec, in order: the id of the column its values are made from, and how.
+    pub fields: Vec<(i32, Transform)>,
+    /// Knows the partitions.
+    pub partitions: Arc<dyn Partitions>,
+}
+
+/// Knows what a partition is called and where its files go: the format's business.
+pub trait Partitions: std::fmt::Debug + Send + Sync {
+    /// The partition with these values, one for each field of the spec, and the folder of its files.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if the values do not fit the spec.
+    fn partition(&self, values: Vec<Option<Value>>) -> Result<(Arc<Partition>, Location)>;
+}
+
 /// How the files of one group are to be written, decided by the format from the table's properties and by the operation's options.
 #[derive(Debug, Clone)]
 pub struct OutputSpec {
@@ -67,12 +121,17 @@ pub struct OutputSpec {
     pub directory: Location,
     /// The partition (with its spec) the files belong to.
     pub partition: Arc<Partition>,
+    /// How rows are sorted into partitions of another spec than that of the files they come from. Then `directory` is the folder above those of
+    /// all partitions, and `partition` names the spec alone.
+    pub routing: Option<Routing>,
     /// The columns to store, by their physical names.
     pub schema: Schema,
     /// Whether files carry field ids.
     pub field_ids: bool,
     /// How columns of the inputs are recognised.
     pub matching: FieldMatching,
+    /// What copied row groups may hold.
+    pub tolerated: Tolerated,
     /// Row ids to materialise, where the table keeps them. Rules out copying.
     pub row_ids: Option<RowIdColumns>,
     /// Compression of re-encoded columns.

@@ -81,6 +81,8 @@ pub enum Primitive {
     Uuid,
     /// a variant, held as a struct of two binaries, `metadata` and `value`
     Variant,
+    /// nothing but null; no data file holds such a column
+    Unknown,
 }
 
 impl Schema {

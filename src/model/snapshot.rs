@@ -17,6 +17,17 @@ impl fmt::Display for Version {
     }
 }
 
+/// A state of a table, as people ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// This version.
+    Version(Version),
+    /// The newest version that was there at this time.
+    Time(Timestamp),
+    /// What a branch or tag of this name points at (Iceberg).
+    Ref(String),
+}
+
 /// What is known of a table at a version, without its files.
 #[derive(Debug, Clone)]
 pub struct Snapshot {

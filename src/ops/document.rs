@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::formats::FormatName;
 use crate::model::Totals;
 
@@ -47,7 +48,7 @@ impl Outcome {
 }
 
 /// The document of an operation with a plan `P` and a report `R`. Versions and ids are texts: readers must not round them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Document<P, R> {
     /// The verb.
     pub command: &'static str,
@@ -65,7 +66,7 @@ pub struct Document<P, R> {
     pub versions: Vec<String>,
     /// The table before.
     pub before: Totals,
-    /// The table after; absent where nothing was run.
+    /// The table after; absent where nothing was run, and where nothing of the run is known to be in the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Totals>,
     /// What was to be done and why.
@@ -73,6 +74,9 @@ pub struct Document<P, R> {
     /// What was done; absent where nothing was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<R>,
+    /// Why it was lost or is unknown, as an error document says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
     /// The most memory the process held, in bytes; 0 where the system does not say.
@@ -101,6 +105,7 @@ mod tests {
             after: None,
             plan: json!({"groups": []}),
             report: None,
+            error: None,
             elapsed_ms: 1234,
             peak_memory_bytes: 99,
         }
@@ -131,6 +136,17 @@ mod tests {
         assert_eq!(value["outcome"], "planned");
         assert!(value["base_version"].is_null());
         assert!(value.get("after").is_none() && value.get("report").is_none());
+    }
+
+    #[test]
+    fn an_unknown_end_says_why_as_an_error_document_does() {
+        let error = Error::unavailable("no answer").about("version", 7);
+        let value = serde_json::to_value(Document { outcome: Outcome::Unknown, error: Some(error), ..planned() }).unwrap();
+        let hint = "run the command again later; an unknown outcome is resolved from the table's history";
+        assert_eq!(
+            (&value["outcome"], &value["error"]),
+            (&json!("unknown"), &json!({"kind": "unavailable", "message": "no answer", "context": {"version": "7"}, "hint": hint}))
+        );
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::commit::{Answer, Effect, State};
 use crate::error::{Error, Kind};
-use crate::formats::{Table, TableVersion};
+use crate::formats::{Defaults, Table, TableVersion};
 use crate::model::{Change, GroupChange, Version};
 use crate::ops::Parts;
+use crate::units::Timestamp;
 
 /// How a change ended.
 pub struct Landing {
@@ -37,6 +38,15 @@ pub struct Patience {
     pub min_wait_ms: u64,
     /// The longest wait, in milliseconds.
     pub max_wait_ms: u64,
+    /// After so many milliseconds no further attempt is begun.
+    pub total_wait_ms: u64,
+}
+
+impl From<Defaults> for Patience {
+    fn from(defaults: Defaults) -> Self {
+        let Defaults { commit_attempts: attempts, min_wait_ms, max_wait_ms, total_wait_ms, .. } = defaults;
+        Self { attempts, min_wait_ms, max_wait_ms, total_wait_ms }
+    }
 }
 
 /// Brings `change`, planned on `base`, into the table, or says why not.
@@ -44,7 +54,7 @@ pub struct Patience {
 /// New files are deleted only when they can never become part of the table (P2).
 pub async fn land(table: &dyn Table, base: Arc<dyn TableVersion>, change: Change, patience: Patience, parts: Parts<'_>) -> Landing {
     let since = base.snapshot().version;
-    let mut run = Run { table, current: base, since, change, hit: Vec::new(), patience, parts };
+    let mut run = Run { table, current: base, since, change, hit: Vec::new(), patience, started: parts.clock.now(), parts };
     if let Err(error) = run.change.check() {
         run.delete_written().await;
         return run.end(State::Lost, Some(error));
@@ -52,7 +62,7 @@ pub async fn land(table: &dyn Table, base: Arc<dyn TableVersion>, change: Change
     let mut state = State::first();
     let mut answer = run.offer().await;
     loop {
-        let (next, effect) = state.on(&answer, patience.attempts.max(1));
+        let (next, effect) = state.on(&answer, run.attempts());
         let reason = reason_of(answer);
         state = next;
         answer = match effect {
@@ -79,10 +89,17 @@ struct Run<'a> {
     change: Change,
     hit: Vec<GroupChange>,
     patience: Patience,
+    started: Timestamp,
     parts: Parts<'a>,
 }
 
 impl Run<'_> {
+    /// How many attempts may be made in all, as far as time allows. A clock that was set back gives no more time than one that stands still.
+    fn attempts(&self) -> u32 {
+        let waited = u64::try_from(self.parts.clock.now().0.saturating_sub(self.started.0)).unwrap_or(0);
+        if waited > self.patience.total_wait_ms { 1 } else { self.patience.attempts.max(1) }
+    }
+
     async fn offer(&self) -> Answer {
         self.current.offer(&self.change, self.parts.clock.now()).await
     }

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
@@ -51,6 +52,9 @@ struct Note {
     announced_ms: i64,
     /// Folders that may hold files of the run.
     folders: Vec<String>,
+    /// Folders that may hold such files at any depth: the partitions of new files are not known beforehand.
+    #[serde(default)]
+    trees: Vec<String>,
 }
 
 impl Note {
@@ -62,6 +66,24 @@ impl Note {
     fn marks(&self) -> Vec<String> {
         let operation = self.operation();
         if self.operation.len() < 8 { Vec::new() } else { vec![operation.file_mark(self.part), operation.uuid_mark(self.part)] }
+    }
+}
+
+/// Where a run is about to write.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    folders: Vec<Location>,
+    trees: Vec<Location>,
+}
+
+impl Places {
+    /// Files directly in `folders`, and at any depth below `trees`.
+    pub fn new(mut folders: Vec<Location>, mut trees: Vec<Location>) -> Self {
+        for places in [&mut folders, &mut trees] {
+            places.sort();
+            places.dedup();
+        }
+        Self { folders, trees }
     }
 }
 
@@ -78,13 +100,14 @@ pub struct Announced {
 /// # Errors
 ///
 /// `Refused` or `Unavailable` if the table's folder cannot be written: then nothing else could be either.
-pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, folders: &[Location]) -> Result<Announced> {
+pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId, part: u32, places: &Places) -> Result<Announced> {
     let note = Note {
         operation: operation.0.clone(),
         part,
         owner: parts.processes.current(),
         announced_ms: parts.clock.now().0,
-        folders: folders.iter().map(ToString::to_string).collect(),
+        folders: places.folders.iter().map(ToString::to_string).collect(),
+        trees: places.trees.iter().map(ToString::to_string).collect(),
     };
     let place = root.child(FOLDER).child(&format!("{}.json", operation.file_mark(part)));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
@@ -133,19 +156,55 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
         if !is_dead(parts, &note, &meta) {
             continue;
         }
-        if version.find(&note.operation(), note.part, None).await?.is_none() {
-            match delete_files(parts, root, &note, version).await {
-                Ok(count) => deleted += count,
-                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
-                Err(error) => {
-                    parts.progress.remark(&format!("what an earlier run left behind stays: {error}"));
-                    continue;
-                }
+        match clean_after(parts, root, &note, version).await {
+            Ok(count) => deleted += count,
+            Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+            Err(error) => {
+                parts.progress.remark(&format!("what an earlier run left behind stays: {error}"));
+                continue;
             }
         }
         parts.store.delete(&meta.location).await?;
     }
-    Ok(deleted)
+    Ok(deleted + halves_of_notes(parts, &folder).await?)
+}
+
+/// Deletes what the dead run of `note` left behind. After a commit that landed, that is at most half of what it wrote for its successors.
+async fn clean_after(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
+    let landed = version.find(&note.operation(), note.part, None).await?.is_some();
+    let files = if landed { 0 } else { delete_files(parts, root, note, version).await? };
+    Ok(files + delete_halves(parts, note, version).await?)
+}
+
+/// Deletes files that the dead process was writing in the table's metadata folders: their names hold its number, not the operation's id. Should
+/// a process elsewhere with the same number write there, its one write fails as any other may; no object is touched.
+async fn delete_halves(parts: Parts<'_>, note: &Note, version: &dyn TableVersion) -> Result<u64> {
+    if parts.processes.is_running(&note.owner) != Some(false) {
+        return Ok(0);
+    }
+    let mut halves = Vec::new();
+    for folder in version.metadata_folders().iter().filter(|folder| folder.scheme() == "file") {
+        halves.extend(parts.store.unfinished_of(folder, note.owner.process).await?);
+    }
+    delete(parts, halves).await
+}
+
+/// Deletes halves of notes: nothing tells whose they are, only their age that nobody writes them any more.
+async fn halves_of_notes(parts: Parts<'_>, folder: &Location) -> Result<u64> {
+    if folder.scheme() != "file" {
+        return Ok(0);
+    }
+    let halves: Vec<Meta> = parts.store.unfinished(folder).try_collect().await?;
+    let old = halves.into_iter().filter(|half| is_older_than(parts, half.modified, LEASE_MS));
+    delete(parts, old.map(|half| half.location).collect()).await
+}
+
+async fn delete(parts: Parts<'_>, files: Vec<Location>) -> Result<u64> {
+    let count = files.len() as u64;
+    match parts.store.delete_all(files).await.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(count),
+    }
 }
 
 fn is_older_than(parts: Parts<'_>, time: Timestamp, ms: i64) -> bool {
@@ -163,14 +222,17 @@ fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
 async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &dyn TableVersion) -> Result<u64> {
     let marks = note.marks();
     let mut found: HashSet<Location> = HashSet::new();
-    for folder in &note.folders {
+    let places = note.folders.iter().map(|folder| (folder, false)).chain(note.trees.iter().map(|tree| (tree, true)));
+    for (folder, is_tree) in places {
         let folder = Location::parse(folder)?;
         // A note is a file anybody could have written: it never leads outside the folders the table itself names.
         let known = folder.is_below(root)
             || version.metadata_folders().contains(&folder)
             || version.data_folders().iter().any(|f| folder.is_below(f));
         if known {
-            found.extend(parts.store.leftovers(&folder, &marks).await?);
+            let entries =
+                if is_tree { parts.store.leftovers_below(&folder, &marks).await? } else { parts.store.leftovers(&folder, &marks).await? };
+            found.extend(entries);
         }
     }
     if found.is_empty() {
@@ -180,9 +242,5 @@ async fn delete_files(parts: Parts<'_>, root: &Location, note: &Note, version: &
     for used in version.referenced(found.clone()).await? {
         found.remove(&used);
     }
-    let count = found.len() as u64;
-    match parts.store.delete_all(found.into_iter().collect()).await.into_iter().next() {
-        Some(error) => Err(error),
-        None => Ok(count),
-    }
+    delete(parts, found.into_iter().collect()).await
 }

@@ -2,9 +2,11 @@
 
 pub mod compact;
 pub mod document;
+pub mod fsck;
 pub mod inspect;
 pub mod land;
 pub mod leftovers;
+pub mod query;
 
 use async_trait::async_trait;
 

@@ -6,6 +6,7 @@ mod answer;
 pub mod counting;
 pub mod faulty;
 pub mod local;
+pub mod moved;
 pub mod resolve;
 mod writer;
 
@@ -23,6 +24,7 @@ use crate::location::Location;
 use crate::units::Timestamp;
 
 use answer::write_error;
+use moved::Moves;
 
 pub use answer::storage_error;
 pub use writer::Writer;
@@ -35,6 +37,11 @@ pub trait Resolve: Send + Sync {
     ///
     /// `Usage` for a scheme this build does not know or settings that do not fit.
     fn resolve(&self, location: &Location) -> Result<(Arc<dyn ObjectStore>, Path)>;
+
+    /// Which places lie elsewhere than their names say, if any do.
+    fn moves(&self) -> Option<&Moves> {
+        None
+    }
 }
 
 /// An object: where it is, how large, when it was written.
@@ -73,6 +80,11 @@ impl Store {
     /// A store over what `resolver` finds.
     pub fn new(resolver: Arc<dyn Resolve>) -> Self {
         Self { resolver }
+    }
+
+    /// Which places lie elsewhere than their names say, if any do.
+    pub fn moves(&self) -> Option<&Moves> {
+        self.resolver.moves()
     }
 
     /// Size and time of the object at `location`.
@@ -228,6 +240,27 @@ impl Store {
     /// As [`Self::children`].
     pub async fn leftovers(&self, folder: &Location, marks: &[String]) -> Result<Vec<Location>> {
         self.entries(folder, |name| marks.iter().any(|mark| name.contains(mark.as_str()))).await
+    }
+
+    /// Files directly in `folder` that the process with this number of this machine was writing as objects. Local storage only, as
+    /// [`Self::unfinished`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn unfinished_of(&self, folder: &Location, process: u32) -> Result<Vec<Location>> {
+        self.entries(folder, |name| local::is_unfinished_of(name, process)).await
+    }
+
+    /// As [`Self::leftovers`], at any depth below `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::children`].
+    pub async fn leftovers_below(&self, folder: &Location, marks: &[String]) -> Result<Vec<Location>> {
+        let all = self.list_resolved(folder, None).map_ok(|meta| meta.location);
+        let wanted = |place: &Location| marks.iter().any(|mark| place.name().contains(mark.as_str()));
+        all.try_filter(|place| std::future::ready(wanted(place))).try_collect().await
     }
 
     async fn entries(&self, prefix: &Location, wanted: impl Fn(&str) -> bool + Send) -> Result<Vec<Location>> {

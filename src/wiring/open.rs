@@ -53,8 +53,8 @@ impl std::fmt::Debug for Opened {
 ///
 /// # Errors
 ///
-/// `NotFound` if there is no table; `Refused` if there are several formats and `layout` chooses none; `Unsupported` for formats, branches and
-/// catalogs this version does not know; `Usage` for a reference that cannot be read.
+/// `NotFound` if there is no table; `Refused` if there are several formats and `layout` chooses none; `Unsupported` for formats and catalogs
+/// this version does not know, and for a branch of a format that has none; `Usage` for a reference that cannot be read.
 pub async fn open(
     text: &str,
     layout: Option<Layout>,
@@ -63,42 +63,54 @@ pub async fn open(
     store: &Store,
 ) -> Result<Opened> {
     let names: BTreeSet<String> = catalogs.keys().cloned().collect();
-    let opened = follow(Reference::read(text, here, &names)?, layout, catalogs, store).await;
+    let opened = follow(Reference::read(text, here, &names)?, layout, None, catalogs, store).await;
     match (opened, reference::branch(text)) {
         // A `#` may be part of a folder's name: only where nothing lies there does it mean a branch.
         (Err(error), Some((table, branch))) if error.kind() == Kind::NotFound => {
-            follow(Reference::read(table, here, &names)?, layout, catalogs, store).await?;
-            Err(Error::unsupported("branches are not in this version: only the main branch can be named").about("branch", branch))
+            follow(Reference::read(table, here, &names)?, layout, Some(branch), catalogs, store).await
         }
         (opened, _) => opened,
     }
 }
 
-async fn follow(reference: Reference, layout: Option<Layout>, catalogs: &BTreeMap<String, Catalog>, store: &Store) -> Result<Opened> {
+async fn follow(
+    reference: Reference,
+    layout: Option<Layout>,
+    branch: Option<&str>,
+    catalogs: &BTreeMap<String, Catalog>,
+    store: &Store,
+) -> Result<Opened> {
     match reference {
-        Reference::Place(root) => at(root, layout, store).await,
+        Reference::Place(root) => at(root, layout, branch, store).await,
         Reference::Metadata(file) => {
             if layout.is_some_and(|layout| layout != Layout::Iceberg) {
                 return Err(Error::usage("a metadata file is an Iceberg table").about("file", file));
             }
-            super::parts::exact(store, file).await
+            super::parts::exact(store, file, branch).await
         }
         Reference::Name { catalog, namespace, table } => {
+            if store.moves().is_some() {
+                return Err(Error::refused(
+                    "a catalog's table is not opened through --map-location: the catalog would go on naming the old place",
+                )
+                .about("catalog", &catalog)
+                .hint("name the folder that the table was moved to"));
+            }
             let settings = catalogs.get(&catalog).ok_or_else(|| Error::not_found("no such catalog").about("catalog", &catalog))?;
             match settings.kind {
-                CatalogType::Sql => super::parts::in_sql_catalog(store, &catalog, settings, &namespace, &table).await,
+                CatalogType::Sql => super::parts::in_sql_catalog(store, &catalog, settings, (&namespace, &table), branch).await,
                 CatalogType::Path => {
                     let warehouse = Location::parse(settings.warehouse.as_deref().unwrap_or_default())
                         .map_err(|error| error.about("catalog", &catalog).hint("write the warehouse as an absolute place"))?;
                     let below = warehouse.join(&namespace.join("/"))?;
-                    at(below.child(&table), layout, store).await
+                    at(below.child(&table), layout, branch, store).await
                 }
             }
         }
     }
 }
 
-async fn at(root: Location, layout: Option<Layout>, store: &Store) -> Result<Opened> {
+async fn at(root: Location, layout: Option<Layout>, branch: Option<&str>, store: &Store) -> Result<Opened> {
     let found = detect(&root, store).await?;
     let chosen = match (layout, found.as_slice()) {
         (Some(layout), found) if found.contains(&layout) || layout == Layout::Hive => layout,
@@ -119,10 +131,17 @@ async fn at(root: Location, layout: Option<Layout>, store: &Store) -> Result<Ope
                 .hint("choose one with --table-format; the other formats' metadata will not follow a change"));
         }
     };
-    match chosen {
-        Layout::Delta => Ok(super::parts::delta(store, root)),
-        Layout::Iceberg => Ok(super::parts::iceberg(store, root)),
-        Layout::Hudi | Layout::Hive => {
+    match (chosen, branch) {
+        (Layout::Delta, Some(branch)) => {
+            Err(Error::unsupported("Delta tables have no branches").about("branch", branch).about("location", &root))
+        }
+        (Layout::Delta, None) => Ok(super::parts::delta(store, root)),
+        (Layout::Iceberg, branch) => {
+            // A moved table is called what its metadata calls it.
+            let root = store.moves().map_or_else(|| root.clone(), |moves| moves.name_of(&root));
+            Ok(super::parts::iceberg(store, root, branch))
+        }
+        (Layout::Hudi | Layout::Hive, _) => {
             Err(Error::unsupported(format!("{} tables are not in this version", chosen.as_str())).about("location", &root))
         }
     }
@@ -210,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hudi_and_branches_are_named_as_unsupported() {
+    async fn hudi_and_branches_of_delta_are_named_as_unsupported() {
         let hudi = refusal(&["/t/.hoodie/hoodie.properties"], "/t", None).await;
         assert_eq!((hudi.kind(), hudi.message()), (Kind::Unsupported, "hudi tables are not in this version"));
         let branch = refusal(&["/t/_delta_log/0.json"], "/t#dev", None).await;

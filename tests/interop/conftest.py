@@ -20,6 +20,24 @@ from support.trino import Trino  # noqa: E402
 Maker = Callable[[str, Case], Table]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the races of test_matrix.py are."""
+    parser.addoption("--rounds", type=int, default=3, help="rounds of each pair of operations in test_matrix.py")
+    parser.addoption("--seed", type=int, default=1, help="where their choices come from")
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """Rounds of each pair."""
+    return int(request.config.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """Where choices come from."""
+    return int(request.config.getoption("--seed"))
+
+
 @pytest.fixture(scope="session")
 def home() -> Path:
     """Where tests/interop/run put jars and servers."""

@@ -110,8 +110,13 @@ def test_compaction_against_a_writer_in_another_process(table_format: str, opera
 Step = tuple[str, Callable[[set[int]], set[int]]]
 
 
-def spark_steps(turn: int) -> list[Step]:
-    """Statements of one turn: delete, update, merge, append, overwrite."""
+#: Spark's own compaction.
+OPTIMIZE = {"delta": "OPTIMIZE {t}",
+            "iceberg": "CALL sql.system.rewrite_data_files(table => 'db.spark_race', options => map('rewrite-all', 'true'))"}
+
+
+def spark_steps(turn: int, table_format: str) -> list[Step]:
+    """Statements of one turn: delete, update, merge, append, compact, overwrite, add a column."""
     first, new = 100 * turn, 100_000 + 10 * turn
     values = "concat_ws('-', 'row', CAST(id AS STRING), CAST(id * 829348951 AS STRING))"
     rows = f"SELECT id, CAST(id & 3 AS INT) AS p, {values} AS v FROM range({new}, {new + 10})"
@@ -121,21 +126,23 @@ def spark_steps(turn: int) -> list[Step]:
         (f"INSERT INTO {{t}} {rows}", lambda ids: ids | set(range(new, new + 10))),
         (f"MERGE INTO {{t}} USING (SELECT id FROM range({first + 60}, {first + 70})) s ON {{t}}.id = s.id WHEN MATCHED THEN DELETE",
          lambda ids: ids - set(range(first + 60, first + 70))),
+        (OPTIMIZE[table_format], lambda ids: ids),
     ]
     if turn == 1:
         steps.append((f"INSERT OVERWRITE {{t}} {rows}", lambda ids: set(range(new, new + 10))))
         steps.append((f"INSERT INTO {{t}} SELECT id, CAST(id & 3 AS INT), {values} FROM range(0, 4000)",
                       lambda ids: ids | set(range(4000))))
+        steps.append(("ALTER TABLE {t} ADD COLUMN added INT", lambda ids: ids))
     return steps
 
 
-def spark_writes(readers: Readers, name: str, account: set[int], done: "queue.SimpleQueue[str]") -> None:
+def spark_writes(readers: Readers, table: Table, account: set[int], done: "queue.SimpleQueue[str]") -> None:
     """Runs all turns, retrying what lost a race; leaves the account in `account` and says after each step how it went."""
     for turn in range(2):
-        for statement, effect in spark_steps(turn):
+        for statement, effect in spark_steps(turn, table.format):
             for _ in range(20):
                 try:
-                    readers.spark.sql(statement.replace("{t}", name))
+                    readers.spark.sql(statement.replace("{t}", table.spark))
                 except Exception as error:  # py4j wraps every Java exception
                     if not any(word in str(error) for word in ("Concurrent", "CONCURRENT", "ValidationException", "CommitFailed", "conflict")):
                         done.put(f"failed: {error}"[:2000])
@@ -169,7 +176,7 @@ def test_compaction_against_spark(table_format: str, otf: Otf, make: Maker, read
 
     # One compaction a step, begun when a step has ended: it meets the next one, and neither side can starve the other.
     done: queue.SimpleQueue[str] = queue.SimpleQueue()
-    spark = threading.Thread(target=spark_writes, args=(readers, table.spark, account, done))
+    spark = threading.Thread(target=spark_writes, args=(readers, table, account, done))
     spark.start()
     outcomes: list[str] = []
     while (word := done.get(timeout=200)) == "step":

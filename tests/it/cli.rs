@@ -44,7 +44,7 @@ fn usage_errors_end_with_2_and_are_json_where_json_was_asked_for() {
 #[test]
 fn a_place_without_a_table_ends_with_3_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
-    for verb in ["compact", "inspect"] {
+    for verb in ["compact", "inspect", "fsck"] {
         let json = otf(folder.path(), &[verb, "./nothing", "--output", "json"]);
         assert_eq!(status(&json), 3);
         let error = &document(&json)["error"];
@@ -62,6 +62,28 @@ fn a_name_in_a_catalog_that_is_not_there_ends_with_3() {
     let json = otf(folder.path(), &["inspect", "prod.db.t", "--output", "json"]);
     assert_eq!((status(&json), &document(&json)["error"]["kind"]), (3, &Value::from("not-found")));
     assert_eq!(status(&otf(folder.path(), &["inspect", "prod.t"])), 2);
+}
+
+#[test]
+fn fsck_ends_with_0_where_a_table_is_sound_and_with_5_where_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("t");
+    crate::support::golden::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/delta_plain"), &table);
+    let sound = otf(folder.path(), &["fsck", "t", "--deep", "--output", "json"]);
+    let found = document(&sound);
+    assert_eq!((status(&sound), &found["outcome"], &found["findings"]), (0, &Value::from("sound"), &Value::from(Vec::<Value>::new())));
+    assert_eq!((&found["command"], &found["format"], &found["version"]), (&Value::from("fsck"), &Value::from("delta"), &Value::from("2")));
+    assert_eq!((&found["checked"]["files"], &found["checked"]["rows"]), (&Value::from(6), &Value::from(60)));
+    let data = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "parquet");
+    let file = std::fs::read_dir(&table).unwrap().map(|entry| entry.unwrap().path()).find(data).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let damaged = otf(folder.path(), &["fsck", "t", "--output", "json"]);
+    let found = document(&damaged);
+    assert_eq!((status(&damaged), &found["outcome"], &found["found"]["error"]), (5, &Value::from("damaged"), &Value::from(1)));
+    assert_eq!(found["findings"][0]["code"], "file-missing");
+    assert!(found["findings"][0]["place"].as_str().unwrap().ends_with(file.file_name().unwrap().to_str().unwrap()));
+    let text = otf(folder.path(), &["fsck", "t"]);
+    assert!(status(&text) == 5 && String::from_utf8(text.stdout).unwrap().starts_with("error file-missing "));
 }
 
 #[test]
@@ -136,6 +158,7 @@ fn reference(folder: &Path) -> String {
         &["--help"][..],
         &["compact", "--help"],
         &["inspect", "--help"],
+        &["query", "--help"],
         &["demo", "--help"],
         &["config", "--help"],
         &["completions", "--help"],

@@ -11,15 +11,14 @@ use otf::ops::document::Outcome;
 use otf::store::faulty::{Fault, Faults};
 use otf::store::local::LocalDisk;
 
-use crate::support::references;
-use crate::support::workbench::{Objects, Original, objects, runtime};
+use crate::support::workbench::{Original, objects, runtime};
 
 /// The run that is struck.
 const STRUCK: &str = "struck-operation";
 
 /// What goes wrong at a storage call.
 #[derive(Debug, Clone, Copy)]
-enum Mishap {
+pub(crate) enum Mishap {
     /// The process dies before the call has an effect.
     KilledBefore,
     /// The process dies after the call had its effect.
@@ -52,12 +51,12 @@ fn delta_options() -> Options {
     Options { min_input_files: Some(2), max_concurrent_groups: Some(1), partial_progress: Some(2), ..Options::default() }
 }
 
-fn iceberg_options() -> Options {
+pub(crate) fn iceberg_options() -> Options {
     Options { min_input_files: Some(2), max_concurrent_groups: Some(1), ..Options::default() }
 }
 
 /// Strikes at call 1, 2, 3 … until a run makes fewer calls. Returns how many calls were struck.
-async fn sweep(original: &Original, options: &Options, mishap: Mishap) -> u64 {
+pub(crate) async fn sweep(original: &Original, options: &Options, mishap: Mishap) -> u64 {
     let mut call = 0;
     loop {
         call += 1;
@@ -71,7 +70,7 @@ async fn sweep(original: &Original, options: &Options, mishap: Mishap) -> u64 {
 /// Strikes at `call` and judges what follows; whether there was such a call.
 async fn strike(original: &Original, table: &Arc<dyn ObjectStore>, options: &Options, mishap: Mishap, call: u64) -> bool {
     let faults = mishap.at(call);
-    let outcome = original.compact(&faults.over(Arc::clone(table)), 1, STRUCK, options).await;
+    let outcome = original.compact(&faults.over(Arc::clone(table)), std::process::id(), STRUCK, options).await;
     let calls = faults.calls();
     let Some(struck) = usize::try_from(call - 1).ok().and_then(|at| calls.get(at)) else {
         assert_eq!(outcome.unwrap().outcome, Outcome::Landed);
@@ -98,11 +97,7 @@ async fn nothing_is_lost(original: &Original, table: &Arc<dyn ObjectStore>, case
         let same = now.get(name).is_some_and(|found| found == bytes || name.ends_with("version-hint.text"));
         assert!(same, "{case}: {name} is gone or changed");
     }
-    commits(&now) - commits(&original.objects)
-}
-
-fn commits(objects: &Objects) -> usize {
-    objects.keys().filter(|name| !name.starts_with("_otf/") && name.ends_with(".json")).count()
+    original.versions(&now).await - original.versions_at_first()
 }
 
 /// A run that lives says what it did: what landed is reported, a failure means that nothing did, and an unknown end that it may have.
@@ -116,28 +111,26 @@ fn tells_the_truth(outcome: &Result<Finished>, landed: usize, case: &str) {
 }
 
 fn is_unknown(outcome: &Result<Finished>) -> bool {
-    let text = match outcome {
-        Ok(finished) => finished.report.stopped_by.clone().unwrap_or_default(),
-        Err(error) => error.to_string(),
-    };
-    text.contains("outcome of the commit is unknown")
+    let Ok(finished) = outcome else { return false };
+    let stopped_by = finished.report.stopped_by.as_ref().is_some_and(|why| why.contains("outcome of the commit is unknown"));
+    finished.outcome == Outcome::Unknown || stopped_by
 }
 
 /// Another process finishes what is left to do, a third finds nothing to do, and every file is one that a version names.
 async fn the_next_run_finishes(original: &Original, table: &Arc<dyn ObjectStore>, options: &Options, case: &str) {
-    let second = original.compact(table, 2, "second-operation", options).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+    let process = std::process::id();
+    let second =
+        original.compact(table, process + 1, "second-operation", options).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
     assert!(matches!(second.outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {second:?}");
     assert_eq!(original.read(table).await, original.rows, "{case}");
     let faults = Faults::none();
-    let third = original.compact(&faults.over(Arc::clone(table)), 3, "third-operation", options).await.unwrap();
+    let third = original.compact(&faults.over(Arc::clone(table)), process + 2, "third-operation", options).await.unwrap();
     assert_eq!((third.outcome, third.report.leftovers_removed), (Outcome::NothingToDo, 0), "{case}");
     let writes = faults.calls().into_iter().find(|call| !matches!(call.operation, "get" | "head" | "ranges" | "list"));
     assert_eq!(writes, None, "{case}: there was nothing to do");
     let now = objects(table, &original.root).await;
-    // Half a checkpoint is hidden from every listing; what is known of its writer is not enough to remove it.
-    let half = |name: &String| name.starts_with("_delta_log/.") && name.contains(".checkpoint.parquet.");
-    let there: BTreeSet<String> = now.keys().filter(|name| !half(name)).cloned().collect();
-    let named = references::named(&now, original.root.path());
+    let there: BTreeSet<String> = now.keys().cloned().collect();
+    let named = original.named(&now).await;
     let unlike: Vec<&String> = there.symmetric_difference(&named).collect();
     assert!(unlike.is_empty(), "{case}: there and not named by any version, or named and not there: {unlike:?}");
 }

@@ -1,21 +1,34 @@
 //! Documents say what the code does.
 
-use otf::formats::delta::protocol::{Care, FEATURES};
+use otf::formats::delta::protocol::FEATURES;
+use otf::formats::support::{Feature, markdown};
+use otf::model::Fault;
 
-/// P4: the page names every table feature we know, with what is done about it.
+/// The page names every kind of damage that `fsck` finds, with how bad it is.
+#[test]
+fn the_page_on_the_command_line_lists_every_finding() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
+    for fault in Fault::ALL {
+        let start = format!("| `{}` | {} | ", fault.code(), fault.severity().as_str());
+        assert!(page.lines().any(|line| line.starts_with(&start)), "docs/cli.md has no line {start}");
+    }
+}
+
+/// P4: the page of a format names every table feature we know, with what is done about it.
+fn the_table_of_features_is(page: &str, features: &[Feature]) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats").join(page);
+    let written = std::fs::read_to_string(&file).unwrap();
+    let (head, rest) = written.split_once("<!-- features -->\n").unwrap();
+    let (table, tail) = rest.split_once("<!-- /features -->\n").unwrap();
+    let fresh = markdown(features);
+    if std::env::var_os("OTF_BLESS").is_some() {
+        std::fs::write(&file, format!("{head}<!-- features -->\n{fresh}<!-- /features -->\n{tail}")).unwrap();
+    } else {
+        assert_eq!(table, fresh, "docs/formats/{page} is stale: OTF_BLESS=1 cargo test --test it documents");
+    }
+}
+
 #[test]
 fn the_page_on_delta_lists_every_feature_as_the_code_treats_it() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats/delta.md")).unwrap();
-    for (feature, care) in FEATURES {
-        let name = format!("`{feature}`");
-        let row = page.lines().find(|line| line.starts_with('|') && line.split('|').nth(1).is_some_and(|cell| cell.contains(&name)));
-        let row = row.unwrap_or_else(|| panic!("docs/formats/delta.md does not list {feature}"));
-        let told: Vec<&str> = row.split('|').skip(2).take(2).map(str::trim).collect();
-        let done = match care {
-            Care::Kept => ["yes", "kept"],
-            Care::ReadOnly(_) => ["yes", "refused"],
-            Care::Refused(_) => ["refused", "refused"],
-        };
-        assert_eq!(told, done, "{feature}");
-    }
+    the_table_of_features_is("delta.md", FEATURES);
 }

@@ -14,8 +14,8 @@ use otf::error::{Error, Result};
 use otf::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
 use otf::location::Location;
 use otf::model::{
-    Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, RowDeletes, Schema,
-    Snapshot, Version,
+    At, Change, DataFile, FileFormat, FileStats, GroupChange, Intent, NewFile, OperationId, OutputSpec, Partition, ReadSpec, RowDeletes,
+    Schema, Snapshot, Version,
 };
 use otf::ops::Parts;
 use otf::ops::land::{Landing, Patience, land};
@@ -67,6 +67,9 @@ impl Table for ScriptedTable {
         let (version, found, holds) = self.0.loads.lock().unwrap().pop_front().ok_or_else(|| Error::unavailable("no load scripted"))?;
         Ok(Arc::new(ScriptedVersion(Arc::clone(&self.0), snapshot(version), found, holds)))
     }
+    async fn load_at(&self, _at: &At) -> Result<Arc<dyn TableVersion>> {
+        Err(Error::bug("not scripted"))
+    }
     async fn settle(&self, _version: Version) -> Vec<Error> {
         Vec::new()
     }
@@ -78,7 +81,7 @@ impl TableVersion for ScriptedVersion {
         &self.1
     }
     fn defaults(&self) -> Defaults {
-        Defaults { target_file_size: Bytes::mib(1), commit_attempts: 4, min_wait_ms: 1, max_wait_ms: 10 }
+        Defaults { target_file_size: Bytes::mib(1), commit_attempts: 4, min_wait_ms: 1, max_wait_ms: 10, total_wait_ms: 1_000 }
     }
     fn rewritable(&self) -> Result<()> {
         Ok(())
@@ -88,6 +91,9 @@ impl TableVersion for ScriptedVersion {
     }
     async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
         Ok(vec![RowDeletes::None; files.len()])
+    }
+    fn reading(&self) -> Result<ReadSpec> {
+        Err(Error::bug("not scripted"))
     }
     fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
         Err(Error::bug("not scripted"))
@@ -141,7 +147,7 @@ fn group(n: usize) -> GroupChange {
         stats: FileStats::default(),
         split_offsets: vec![4],
     };
-    GroupChange { removes: vec![old], live_rows: 7, adds: vec![new] }
+    GroupChange { removes: vec![old], live_rows: 7, adds: vec![new], ..GroupChange::default() }
 }
 
 /// Lands a change of two groups; returns how it ended and which of the new files are still there.
@@ -164,7 +170,7 @@ fn landed(answers: Vec<Answer>, loads: Vec<Load>, attempts: u32) -> (Landing, Ve
             groups: vec![group(0), group(1)],
             drop_dangling_deletes: false,
         };
-        let landing = land(&table, base, change, Patience { attempts, min_wait_ms: 1, max_wait_ms: 4 }, parts).await;
+        let landing = land(&table, base, change, Patience { attempts, min_wait_ms: 1, max_wait_ms: 4, total_wait_ms: 1_000 }, parts).await;
         let mut there = Vec::new();
         for n in 0..2 {
             there.push(store.head(&place(&format!("t/new{n}"))).await.is_ok());
@@ -246,8 +252,55 @@ fn landed_with_rows(rows: u64) -> (Landing, Vec<bool>) {
             groups: vec![group],
             drop_dangling_deletes: false,
         };
-        let landing = land(&table, base, change, Patience { attempts: 4, min_wait_ms: 1, max_wait_ms: 4 }, parts).await;
+        let landing =
+            land(&table, base, change, Patience { attempts: 4, min_wait_ms: 1, max_wait_ms: 4, total_wait_ms: 1_000 }, parts).await;
         let there = store.head(&place("t/new0")).await.is_ok();
         (landing, vec![there])
     })
+}
+
+/// A clock that notes how long it is waited on, and stands still otherwise.
+#[derive(Default)]
+struct PatientClock(Mutex<Vec<u64>>);
+
+#[async_trait]
+impl otf::ops::Clock for PatientClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(i64::try_from(self.0.lock().unwrap().iter().sum::<u64>()).unwrap())
+    }
+    async fn wait_ms(&self, ms: u64) {
+        self.0.lock().unwrap().push(ms);
+    }
+}
+
+/// Loses every race under these terms; returns how often the change was offered, and the waits between.
+fn always_beaten(patience: Patience) -> (usize, Vec<u64>) {
+    let (answers, loads) = ((0..50).map(|_| Answer::Taken).collect(), (6..56).map(|version| (version, None, vec![true])).collect());
+    let script = Arc::new(Script { answers: Mutex::new(answers), loads: Mutex::new(loads) });
+    let store = Store::new(Arc::new(OneStore(Arc::new(InMemory::new()))));
+    let (clock, progress) = (PatientClock::default(), Remarks::default());
+    let parts = Parts { store: &store, engine: &NoEngine, clock: &clock, progress: &progress, processes: &Alone(1) };
+    let table = ScriptedTable(Arc::clone(&script), place("t"));
+    let base: Arc<dyn TableVersion> = Arc::new(ScriptedVersion(Arc::clone(&script), snapshot(5), None, vec![]));
+    let change = Change {
+        operation: OperationId("operation".into()),
+        part: 0,
+        base: Some(Version(5)),
+        intent: Intent::Rearrange,
+        groups: vec![group(0)],
+        drop_dangling_deletes: false,
+    };
+    let landing = futures::executor::block_on(land(&table, base, change, patience, parts));
+    assert_eq!(landing.end, State::Lost);
+    let offered = 50 - script.answers.lock().unwrap().len();
+    (offered, clock.0.into_inner().unwrap())
+}
+
+#[test]
+fn a_lost_race_is_run_again_as_often_and_as_patiently_as_the_table_says() {
+    let terms = Patience { attempts: 5, min_wait_ms: 10, max_wait_ms: 25, total_wait_ms: 1_000 };
+    assert_eq!(always_beaten(terms), (5, vec![10, 20, 25, 25]));
+    assert_eq!(always_beaten(Patience { attempts: 1, ..terms }), (1, vec![]));
+    assert_eq!(always_beaten(Patience { attempts: 0, ..terms }), (1, vec![]));
+    assert_eq!(always_beaten(Patience { total_wait_ms: 25, ..terms }), (3, vec![10, 20]));
 }

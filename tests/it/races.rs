@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use object_store::ObjectStore;
 use otf::engine::{RewriteTask, Rewriter, Rewritten};
 use otf::error::Result;
-use otf::model::{DataFile, Version};
+use otf::model::{DataFile, RowDeletes, Version};
 use otf::ops::compact::{Finished, Options};
 use otf::ops::document::Outcome;
 use otf::store::faulty::{Fault, Faults};
@@ -17,8 +17,8 @@ use otf::units::Bytes;
 use serde_json::{Value as Json, json};
 use tokio::sync::Notify;
 
+use crate::support::delta_table;
 use crate::support::workbench::{Objects, Original, line, objects, runtime};
-use crate::support::{delta_table, references};
 
 /// What another writer does, once.
 type Deed = Pin<Box<dyn Future<Output = ()>>>;
@@ -50,6 +50,10 @@ impl Rewriter for Interrupted {
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
         self.engine.stored_rows(file).await
+    }
+
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        self.engine.locate_deletes(files).await
     }
 }
 
@@ -119,7 +123,7 @@ impl Race {
         assert_eq!(self.original.read(&self.table).await, rows);
         let now = self.objects().await;
         let there: BTreeSet<String> = now.keys().cloned().collect();
-        let named = references::named(&now, self.original.root.path());
+        let named = self.original.named(&now).await;
         assert_eq!(there.symmetric_difference(&named).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 

@@ -4,4 +4,6 @@ pub mod compact;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod fsck;
 pub mod inspect;
+pub mod query;

@@ -142,7 +142,7 @@ const fn form(ty: Primitive) -> &'static str {
         Primitive::String => "write text in single quotes: 'x'",
         Primitive::Binary | Primitive::Fixed(_) => "write bytes in hexadecimal, as many as the column has: X'00ff'",
         Primitive::Uuid => "write 'f79c3e09-677c-4bbd-a479-3f349cb785e7'",
-        Primitive::Variant => "columns of this type have no literals",
+        Primitive::Variant | Primitive::Unknown => "columns of this type have no literals",
     }
 }
 

@@ -175,3 +175,13 @@ fn long_lists_and_chains_are_read_and_endless_ones_refused() {
         assert_eq!(parse(&endless, &schema()).unwrap_err().kind(), Kind::Usage);
     }
 }
+
+/// The parser tries several readings of each bracket: 26 of them kept it busy for more than ten seconds.
+#[test]
+fn brackets_within_brackets_are_read_up_to_a_depth_that_takes_no_time() {
+    let nested = |levels: usize| format!("{}ok{}", "NOT (".repeat(levels), ")".repeat(levels));
+    assert!(parse(&nested(MOST_BRACKETS), &schema()).is_ok());
+    for endless in [nested(MOST_BRACKETS + 1), "NOT (ts <".repeat(100)] {
+        assert_eq!(parse(&endless, &schema()).unwrap_err().message(), "the filter is nested too deeply");
+    }
+}

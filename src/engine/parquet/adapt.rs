@@ -18,7 +18,7 @@ use crate::model::Value;
 /// # Errors
 ///
 /// If a value does not fit its type or a required value is null. The error's text may hold a value: it must not be shown.
-pub(super) fn column(column: &Column, stored: &[ArrayRef], rows: usize) -> Result<ArrayRef, ArrowError> {
+pub(in crate::engine) fn column(column: &Column, stored: &[ArrayRef], rows: usize) -> Result<ArrayRef, ArrowError> {
     match column {
         Column::Constant(value, ty) => constant(value.as_ref(), ty, rows),
         Column::Stored(at, node) => {

@@ -14,7 +14,7 @@ use crate::model::Primitive;
 
 /// What has to happen to the values of a column.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Conversion {
+pub(in crate::engine) enum Conversion {
     /// Nothing.
     Keep,
     /// A cast; a value that the type cannot hold is an error.
@@ -29,9 +29,9 @@ pub(super) enum Conversion {
 pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitive) -> Option<(DataType, Conversion)> {
     let wanted = arrow_primitive(target);
     if let (Physical::INT96, DataType::Timestamp(unit, _)) = (physical, &wanted) {
-        // Nanoseconds overflow in 2262; legacy files have later times.
-        let read_as = if *unit == TimeUnit::Nanosecond { stored.clone() } else { DataType::Timestamp(*unit, None) };
-        return Some((read_as.clone(), Conversion::Legacy(wanted)));
+        // Nanoseconds overflow in 2262, unseen: legacy files may have later times.
+        let read_as = DataType::Timestamp(*unit, None);
+        return (*unit != TimeUnit::Nanosecond).then_some((read_as, Conversion::Legacy(wanted)));
     }
     if *stored == wanted {
         return Some((wanted, Conversion::Keep));
@@ -50,6 +50,32 @@ pub(super) fn conversion(stored: &DataType, physical: Physical, target: Primitiv
     }
     let conversion = if is_cast(stored, &wanted) { Conversion::Cast(wanted) } else { rescale(stored, wanted)? };
     Some((stored.clone(), conversion))
+}
+
+/// Whether instants may be read from times without a zone and the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Zones {
+    /// The numbers are taken as they are.
+    Any,
+    /// Neither is the other: which zone was meant would be a guess.
+    Alike,
+}
+
+/// How a column that another format than Parquet stores as `stored` becomes one of `target`; `None` if it does not.
+pub(super) fn between(stored: &DataType, target: Primitive, zones: Zones) -> Option<Conversion> {
+    let wanted = arrow_primitive(target);
+    match (stored, &wanted) {
+        (DataType::Timestamp(_, stored), DataType::Timestamp(_, wanted))
+            if zones == Zones::Alike && stored.is_some() != wanted.is_some() =>
+        {
+            None
+        }
+        (stored, wanted) if stored == wanted => Some(Conversion::Keep),
+        // Fixed lengths and UUIDs are plain binaries in ORC: the cast checks each length.
+        (DataType::Binary, DataType::FixedSizeBinary(_)) => Some(Conversion::Cast(wanted)),
+        _ if is_cast(stored, &wanted) => Some(Conversion::Cast(wanted)),
+        _ => rescale(stored, wanted),
+    }
 }
 
 /// Whether every value of `from` that `to` can hold is cast to itself.

@@ -19,14 +19,15 @@ use super::target::Target;
 use crate::engine::Rewritten;
 use crate::error::Result;
 use crate::location::Location;
-use crate::model::{FileStats, NewFile, OutputSpec};
+use crate::model::{FileStats, NewFile, OutputSpec, Partition};
 use crate::units::Bytes;
 
 /// Writes batches to files.
 pub(super) struct Encoder<'a> {
     target: &'a Target,
     output: &'a OutputSpec,
-    outputs: &'a Outputs,
+    outputs: Outputs,
+    partition: Arc<Partition>,
     pool: Pool,
     budget: Budget,
     properties: WriterProperties,
@@ -55,13 +56,24 @@ impl<'a> Encoder<'a> {
     /// # Errors
     ///
     /// `Usage` for settings that do not exist.
-    pub(super) fn new(target: &'a Target, output: &'a OutputSpec, outputs: &'a Outputs, pool: Pool, budget: Budget) -> Result<Self> {
+    pub(super) fn new(target: &'a Target, output: &'a OutputSpec, outputs: &Outputs, pool: Pool, budget: Budget) -> Result<Self> {
         let properties = writer_properties(output, &output.metadata)?;
         let fields = target.arrow.fields().iter().cloned().collect();
         let stored = target.fields.len() - target.row_id_columns;
         let mut leaves = leaves_of(target.fields.get(..stored).unwrap_or_default());
         leaves.extend(std::iter::repeat_n(None, target.row_id_columns));
-        Ok(Self { target, output, outputs, pool, budget, properties, fields, leaves, open: None, done: Rewritten::default() })
+        let (outputs, partition) = (outputs.clone(), Arc::clone(&output.partition));
+        Ok(Self { target, output, outputs, partition, pool, budget, properties, fields, leaves, open: None, done: Rewritten::default() })
+    }
+
+    /// The same encoder for files of another partition.
+    pub(super) fn of_partition(self, partition: Arc<Partition>) -> Self {
+        Self { partition, ..self }
+    }
+
+    /// How much memory the row group takes that is being encoded.
+    pub(super) fn memory(&self) -> u64 {
+        self.open.as_ref().and_then(|open| open.lanes.as_ref()).map_or(0, |lanes| lanes.sizes().1)
     }
 
     /// Adds `rows` rows; after them, `progress` (0 to 1) of all inputs is read.
@@ -122,7 +134,12 @@ impl<'a> Encoder<'a> {
         Ok(OpenFile { location, writer, factory, failure, lanes: None, rows: 0, stats: None, split_offsets: Vec::new() })
     }
 
-    fn end_row_group(&mut self) -> Result<()> {
+    /// Ends the row group.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub(super) fn end_row_group(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let Some(lanes) = open.lanes.take() else { return Ok(()) };
         let (chunks, nans) = lanes.close()?;
@@ -149,7 +166,7 @@ impl<'a> Encoder<'a> {
             location: open.location,
             size: Bytes(size),
             rows: open.rows,
-            partition: Arc::clone(&self.output.partition),
+            partition: Arc::clone(&self.partition),
             stats: open.stats.unwrap_or_default(),
             split_offsets: open.split_offsets,
         });

@@ -55,6 +55,6 @@ pub(super) fn guarded<T>(file: &Location, decode: impl FnOnce() -> T) -> Result<
 }
 
 /// `n` as a size in memory. Sizes come from files that were checked to fit; on a 32-bit machine the largest possible stands for what does not.
-pub(super) fn memory_size(n: u64) -> usize {
+pub(in crate::engine) fn memory_size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

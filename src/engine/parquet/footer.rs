@@ -25,9 +25,9 @@ const FRAME: u64 = 12;
 
 /// An input whose footer is sound.
 #[derive(Debug, Clone)]
-pub(super) struct Opened {
+pub(in crate::engine) struct Opened {
     /// The file.
-    pub(super) source: Arc<Source>,
+    pub(in crate::engine) source: Arc<Source>,
     /// Its footer, without page indexes.
     pub(super) metadata: Arc<ParquetMetaData>,
     /// Rows stored.
@@ -35,7 +35,7 @@ pub(super) struct Opened {
 }
 
 /// What to fetch of a file of `size` bytes to [`open`] it.
-pub(super) fn start(size: u64) -> Range<u64> {
+pub(in crate::engine) fn start(size: u64) -> Range<u64> {
     tail_start(size, WHOLE_FILE)..size
 }
 
@@ -45,7 +45,7 @@ pub(super) fn tail(size: u64) -> Range<u64> {
 }
 
 /// What to fetch of a file of `size` bytes to read it when its footer is known: small files are fetched whole.
-pub(super) fn rest(size: u64) -> Option<Range<u64>> {
+pub(in crate::engine) fn rest(size: u64) -> Option<Range<u64>> {
     (size <= WHOLE_FILE).then_some(0..size)
 }
 
@@ -54,7 +54,7 @@ pub(super) fn rest(size: u64) -> Option<Range<u64>> {
 /// # Errors
 ///
 /// `Corrupt` if it is not what `file` says or its footer is damaged, `Unsupported` if it is encrypted, storage errors.
-pub(super) fn open(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
+pub(in crate::engine) fn open(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
     let (opened, start, tail) = at_real_size(source, file, WHOLE_FILE, fetched)?;
     opened.source.keep(start, tail);
     Ok(opened)
@@ -65,7 +65,7 @@ pub(super) fn open(source: Source, file: &DataFile, fetched: Option<Result<Buffe
 /// # Errors
 ///
 /// As [`open`].
-pub(super) fn peek(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
+pub(in crate::engine) fn peek(source: Source, file: &DataFile, fetched: Option<Result<Buffer>>) -> Result<Opened> {
     Ok(at_real_size(source, file, TAIL, fetched)?.0)
 }
 

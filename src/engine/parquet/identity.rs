@@ -27,6 +27,13 @@ impl Identities {
         }
     }
 
+    /// As [`Self::by_id`], for formats other than Parquet: columns without ids are those of the same name in `schema`, as Iceberg's own readers of
+    /// ORC and Avro have it.
+    pub(super) fn by_id_or_name(fields: &Fields, names: Option<&[MappedName]>, schema: &[Field]) -> Self {
+        let own = || schema.iter().map(mapped_name).collect::<Vec<_>>();
+        Self::by_id(fields, Some(&names.map_or_else(own, <[_]>::to_vec)))
+    }
+
     fn stored<'a>(fields: impl Iterator<Item = &'a ArrowField>) -> Self {
         Self::ById(fields.map(|field| (field_id(field), Self::stored(children(field).into_iter()))).collect())
     }
@@ -73,12 +80,19 @@ impl Identities {
     }
 }
 
+/// The mapping of the column's own name and those below it.
+fn mapped_name(field: &Field) -> MappedName {
+    let fields = field.children().into_iter().map(mapped_name).collect();
+    MappedName { id: Some(field.id), names: vec![field.name.clone()], fields }
+}
+
 /// The id that a file gives a column.
 pub(super) fn field_id(field: &ArrowField) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
-fn has_ids(field: &ArrowField) -> bool {
+/// Whether a file gives an id to `field` or to any column below it.
+pub(super) fn has_ids(field: &ArrowField) -> bool {
     field_id(field).is_some() || children(field).into_iter().any(has_ids)
 }
 

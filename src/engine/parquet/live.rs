@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::RowDeletes;
 
 /// The live rows of one file, handed out row group by row group.
-pub(super) struct LiveRows<'a> {
+pub(in crate::engine) struct LiveRows<'a> {
     deleted: Option<std::iter::Peekable<Iter<'a>>>,
     next: u64,
 }
@@ -20,7 +20,7 @@ impl<'a> LiveRows<'a> {
     /// # Errors
     ///
     /// `Corrupt` if a position lies behind the last row.
-    pub(super) fn new(deletes: &'a RowDeletes, rows: u64) -> Result<Self> {
+    pub(in crate::engine) fn new(deletes: &'a RowDeletes, rows: u64) -> Result<Self> {
         let deleted = match deletes {
             RowDeletes::None => None,
             RowDeletes::Positions(positions) => {
@@ -29,12 +29,13 @@ impl<'a> LiveRows<'a> {
                 }
                 (!positions.is_empty()).then(|| positions.iter().peekable())
             }
+            RowDeletes::Values(_) => return Err(Error::bug("rows to delete were not located before reading")),
         };
         Ok(Self { deleted, next: 0 })
     }
 
     /// The live rows among the next `count`, as ascending, disjoint ranges of positions in the file.
-    pub(super) fn among_next(&mut self, count: u64) -> Vec<Range<u64>> {
+    pub(in crate::engine) fn among_next(&mut self, count: u64) -> Vec<Range<u64>> {
         let end = self.next.saturating_add(count);
         let mut from = std::mem::replace(&mut self.next, end);
         let mut live = Vec::new();
@@ -53,14 +54,14 @@ impl<'a> LiveRows<'a> {
 
 /// Walks along live rows and says which position each has.
 #[derive(Debug, Default)]
-pub(super) struct Positions {
+pub(in crate::engine) struct Positions {
     ranges: std::vec::IntoIter<Range<u64>>,
     current: Range<u64>,
 }
 
 impl Positions {
     /// Walks along `ranges`.
-    pub(super) fn new(ranges: Vec<Range<u64>>) -> Self {
+    pub(in crate::engine) fn new(ranges: Vec<Range<u64>>) -> Self {
         Self { ranges: ranges.into_iter(), current: 0..0 }
     }
 }
@@ -79,7 +80,7 @@ impl Iterator for Positions {
 }
 
 /// `stored` where it has values, elsewhere what `otherwise` has.
-pub(super) fn stored_or(stored: &Int64Array, otherwise: impl Iterator<Item = Option<i64>>) -> Int64Array {
+pub(in crate::engine) fn stored_or(stored: &Int64Array, otherwise: impl Iterator<Item = Option<i64>>) -> Int64Array {
     stored.iter().zip(otherwise).map(|(stored, otherwise)| stored.or(otherwise)).collect()
 }
 

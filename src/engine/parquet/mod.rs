@@ -4,31 +4,38 @@
 //! columns are encoded on a pool of threads that all rewrites share. A rewrite waits until the memory it may use is free. A panic or a bad file
 //! fails that rewrite alone.
 
-mod adapt;
-mod admission;
+pub(super) mod adapt;
+pub(super) mod admission;
 mod ahead;
-mod convert;
+pub(super) mod by_value;
+pub(super) mod convert;
 mod copy;
 mod encode;
+mod extremes;
 mod failure;
-mod footer;
+pub(super) mod footer;
 mod identity;
+mod inspect;
+mod keys;
 mod lanes;
-mod live;
+pub(super) mod live;
 mod nans;
 mod pool;
 mod properties;
-mod read;
-mod resolve;
+pub(super) mod read;
+pub(super) mod resolve;
+mod route;
 mod sink;
-mod source;
+pub(super) mod source;
 mod stats;
 mod survey;
-mod target;
+pub(super) mod target;
 #[cfg(test)]
 mod tests;
 mod thrift;
+mod value;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,19 +45,21 @@ use tokio::runtime::Handle;
 
 use self::admission::{Admission, Budget};
 use self::ahead::{Ahead, Wanted};
+use self::by_value::{Locator, key_memory};
 use self::copy::Copier;
 use self::encode::Encoder;
-use self::footer::Opened;
 use self::pool::Pool;
-use self::read::{Input, RowWidth};
+use self::read::RowWidth;
 use self::resolve::{Constants, resolve};
+use self::route::Router;
 use self::sink::Outputs;
 use self::source::Source;
 use self::survey::{Copyable, Footers, Survey};
 use self::target::Target;
+use super::rows::{Each, RowReader, Start, source};
 use super::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::{Error, Result};
-use crate::model::{DataFile, FileFormat, RowDeletes};
+use crate::model::{DataFile, FileFormat, OutputSpec, Routing, RowDeletes};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -89,8 +98,14 @@ impl ParquetRewriter {
 
 #[async_trait]
 impl Rewriter for ParquetRewriter {
-    async fn rewrite(&self, task: RewriteTask) -> Result<Rewritten> {
-        let budget = Budget::new(self.settings.memory, task.output.row_group_size);
+    async fn rewrite(&self, mut task: RewriteTask) -> Result<Rewritten> {
+        let located = self.locate_deletes(&task.inputs).await?;
+        task.inputs.iter_mut().zip(located).for_each(|(input, located)| input.1 = located);
+        let inputs = task.inputs.iter().map(|(file, _)| file);
+        let mut budget = Budget::new(self.settings.memory, task.output.row_group_size).with_inputs(inputs);
+        if task.output.routing.is_some() {
+            budget = budget.of_many_files(self.settings.memory, task.output.directory.scheme() == "file");
+        }
         let _permit = self.admission.admit(budget.need()).await?;
         let runtime = self.settings.runtime.clone();
         let outputs = Outputs::new(self.store.clone(), runtime, task.output.directory.clone(), task.name_stem.clone());
@@ -114,8 +129,22 @@ impl Rewriter for ParquetRewriter {
 
     async fn stored_rows(&self, file: &DataFile) -> Result<u64> {
         let (store, runtime, file) = (self.store.clone(), self.settings.runtime.clone(), file.clone());
-        let opened = self.settings.runtime.spawn_blocking(move || footer::peek(source(&store, &runtime, &file)?, &file, None)).await;
-        Ok(opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))?.rows)
+        let opened = self.settings.runtime.spawn_blocking(move || stored_rows(source(&store, &runtime, &file), &file)).await;
+        opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))
+    }
+
+    async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {
+        if files.iter().all(|(_, deletes)| deletes.len().is_some()) {
+            return Ok(files.iter().map(|(_, deletes)| deletes.clone()).collect());
+        }
+        let budget = Budget::new(self.settings.memory, Bytes(0)).with_inputs(files.iter().map(|(file, _)| file));
+        let keys = key_memory(files, self.settings.memory);
+        let _permit = self.admission.admit(Bytes(keys.saturating_add(budget.need().0))).await?;
+        let cancel = CancelOnDrop::default();
+        let (store, runtime, cancelled) = (self.store.clone(), self.settings.runtime.clone(), Arc::clone(&cancel.0));
+        let (locator, files) = (Locator { store, runtime, budget, keys, cancelled }, files.to_vec());
+        let located = self.settings.runtime.spawn_blocking(move || locator.run(&files)).await;
+        located.unwrap_or_else(|panic| Err(Error::bug("reading deletes broke off").because(panic)))
     }
 }
 
@@ -129,17 +158,19 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// The file, to be read.
-fn source(store: &Store, runtime: &Handle, file: &DataFile) -> Result<Source> {
-    if file.format != FileFormat::Parquet {
-        let message = format!("{} data files are not read yet", file.format.as_str());
-        return Err(Error::unsupported(message).about("file", &file.location));
+/// Rows that the footer of `file` counts.
+fn stored_rows(source: Source, file: &DataFile) -> Result<u64> {
+    match file.format {
+        FileFormat::Parquet => Ok(footer::peek(source, file, None)?.rows),
+        other => {
+            let message = format!("the table does not say how many rows a data file in {} has", other.as_str());
+            Err(Error::unsupported(message).about("file", &file.location))
+        }
     }
-    Ok(Source::new(store.clone(), runtime.clone(), file.location.clone(), file.size.0))
 }
 
-/// Takes an input with its deletes, opened.
-type EachInput<'a> = dyn FnMut((&(DataFile, RowDeletes), &Opened)) -> Result<()> + 'a;
+/// Takes an input with its deletes, and what is at hand of it.
+type EachInput<'a> = dyn FnMut(&(DataFile, RowDeletes), Start) -> Result<()> + 'a;
 
 /// The blocking half of one rewrite.
 struct Job {
@@ -163,14 +194,15 @@ impl Job {
 
     fn run(&self, task: &RewriteTask) -> Result<Rewritten> {
         let target = Target::new(&task.output)?;
+        if let Some(routing) = &task.output.routing {
+            return self.route(task, &target, routing);
+        }
         let mut footers = Footers::default();
         if task.path != RewritePath::Encode {
             match self.survey(task, &target, &mut footers)? {
                 Ok(plan) if plan.worthwhile || task.path == RewritePath::Copy => return self.copy(task, &plan, &mut footers),
                 Err(obstacle) if task.path == RewritePath::Copy => {
-                    return Err(Error::unsupported("the row groups cannot be copied as they are")
-                        .about("because", obstacle)
-                        .hint("leave the choice of the path to the tool, or ask for encoding"));
+                    return Err(cannot_copy(obstacle));
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -186,13 +218,21 @@ impl Job {
         if task.inputs.iter().any(|(_, deletes)| !deletes.is_empty()) {
             return Ok(Err("deleted rows have to go"));
         }
+        let own = task.output.partition.spec_id;
+        if task.inputs.iter().any(|(file, _)| file.partition.spec_id != own && !file.partition.constants.is_empty()) {
+            return Ok(Err("a column that was the same for a partition becomes an ordinary one"));
+        }
         let mut survey = Survey::default();
         let mut tails = self.ahead(task.inputs.iter().map(|(file, _)| wanted(file, footer::tail(file.size.0))), u64::MAX);
         for (file, _) in &task.inputs {
             self.check_cancelled()?;
-            let opened = footer::peek(self.source(file)?, file, tails.take())?;
+            if file.format != FileFormat::Parquet {
+                return Ok(Err("a file is not Parquet"));
+            }
+            let opened = footer::peek(self.source(file), file, tails.take())?;
             let descriptor = opened.metadata.file_metadata().schema_descr();
-            let resolution = resolve(descriptor, target, &task.output, Constants::Fill).map_err(|e| e.about("file", &file.location))?;
+            let resolution =
+                resolve(descriptor, target, &reading(&task.output, file), Constants::Fill).map_err(|e| e.about("file", &file.location))?;
             if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
                 return Ok(Err(obstacle));
             }
@@ -203,9 +243,9 @@ impl Job {
 
     fn copy(&self, task: &RewriteTask, plan: &Copyable, footers: &mut Footers) -> Result<Rewritten> {
         let mut copier = Copier::new(plan, &task.output, &self.outputs)?;
-        self.open_all(task, footers, copy::AHEAD, &mut |(_, opened)| {
+        self.open_all(task, footers, copy::AHEAD, &mut |(file, _), start| {
             self.check_cancelled()?;
-            copier.copy(opened)
+            copier.copy(&start.parquet(self.source(file), file)?)
         })?;
         copier.finish()
     }
@@ -214,7 +254,7 @@ impl Job {
         if self.cancelled.load(Ordering::Relaxed) { Err(Error::unavailable("the rewrite was given up")) } else { Ok(()) }
     }
 
-    fn source(&self, file: &DataFile) -> Result<Source> {
+    fn source(&self, file: &DataFile) -> Source {
         source(&self.store, &self.runtime, file)
     }
 
@@ -222,49 +262,80 @@ impl Job {
         Ahead::new(self.store.clone(), self.runtime.clone(), wanted, budget)
     }
 
-    /// Opens the inputs in turn, of which some footers are known already. Of those to come, about `budget` bytes are fetched before their turn.
+    /// Takes the inputs in turn, of which some footers are known already. Of those to come, about `budget` bytes are fetched before their turn.
     fn open_all(&self, task: &RewriteTask, footers: &mut Footers, budget: u64, each: &mut EachInput<'_>) -> Result<()> {
         let starts: Vec<Wanted> = task
             .inputs
             .iter()
             .enumerate()
             .map(|(at, (file, _))| {
+                if file.format == FileFormat::Avro {
+                    return wanted(file, footer::rest(file.size.0)?);
+                }
                 let Some(known) = footers.get(at) else { return wanted(file, footer::start(file.size.0)) };
                 wanted(file, footer::rest(known.source.size())?)
             })
             .collect();
         let mut starts = self.ahead(starts.into_iter(), budget);
         for (at, input) in task.inputs.iter().enumerate() {
-            let (file, fetched) = (&input.0, starts.take());
-            let opened = match (footers.take(at), fetched) {
-                (None, fetched) => footer::open(self.source(file)?, file, fetched)?,
-                (Some(known), None) => known,
-                (Some(known), Some(whole)) => {
-                    known.source.keep(0, whole?);
-                    known
-                }
-            };
-            each((input, &opened))?;
+            each(input, Start { opened: footers.take(at), fetched: starts.take() })?;
         }
         Ok(())
     }
 
     fn encode(&self, task: &RewriteTask, target: &Target, footers: &mut Footers) -> Result<Rewritten> {
         let mut encoder = Encoder::new(target, &task.output, &self.outputs, self.pool.clone(), self.budget)?;
-        let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
-        let widths = RowWidth::default();
-        let mut before = Bytes(0);
-        self.open_all(task, footers, self.budget.window, &mut |((file, deletes), opened)| {
-            let input = Input::new((file, opened), target, &task.output, self.budget, &widths)?;
-            input.read(deletes, &mut |columns, rows, share| {
-                self.check_cancelled()?;
-                encoder.write(columns, rows, progress(before, file.size, share, total))
-            })?;
-            before = before.plus(file.size);
-            Ok(())
-        })?;
+        self.rows(task, target, footers, &mut |columns, rows, progress| encoder.write(columns, rows, progress))?;
         encoder.finish()
     }
+
+    /// Sorts the rows into the partitions of another spec.
+    fn route(&self, task: &RewriteTask, target: &Target, routing: &Routing) -> Result<Rewritten> {
+        if task.path == RewritePath::Copy {
+            return Err(cannot_copy("rows have to be sorted into the partitions of another spec"));
+        }
+        let mut router = Router::new(target, (&task.output, routing), &self.outputs, self.pool.clone(), self.budget)?;
+        loop {
+            self.rows(task, target, &mut Footers::default(), &mut |columns, rows, progress| router.write(columns, rows, progress))?;
+            if !router.end_pass()? {
+                return Ok(router.finish());
+            }
+        }
+    }
+
+    /// Hands every batch of live rows to `each`, with the share of all inputs (0 to 1) that was read by then.
+    fn rows(&self, task: &RewriteTask, target: &Target, footers: &mut Footers, each: &mut Each<'_>) -> Result<()> {
+        let total: Bytes = task.inputs.iter().map(|(file, _)| file.size).sum();
+        let mut widths = RowWidth::default();
+        let mut before = Bytes(0);
+        self.open_all(task, footers, self.budget.window, &mut |(file, deletes), start| {
+            // What a file may leave out follows from its own partition.
+            let reading = reading(&task.output, file);
+            let mut reader = RowReader::new(self.store.clone(), self.runtime.clone(), target, &reading, self.budget);
+            reader.widths = std::mem::take(&mut widths);
+            let result = reader.read(file, deletes, start, &mut |columns, rows, share| {
+                self.check_cancelled()?;
+                each(columns, rows, progress(before, file.size, share, total))
+            });
+            widths = reader.widths;
+            result?;
+            before = before.plus(file.size);
+            Ok(())
+        })
+    }
+}
+
+fn cannot_copy(obstacle: &str) -> Error {
+    let error = Error::unsupported("the row groups cannot be copied as they are").about("because", obstacle);
+    error.hint("leave the choice of the path to the tool, or ask for encoding")
+}
+
+/// `output`, for reading `file`: files of another spec have other columns that are the same in all their rows.
+fn reading<'a>(output: &'a OutputSpec, file: &DataFile) -> Cow<'a, OutputSpec> {
+    if output.routing.is_none() && file.partition.spec_id == output.partition.spec_id {
+        return Cow::Borrowed(output);
+    }
+    Cow::Owned(OutputSpec { partition: Arc::clone(&file.partition), ..output.clone() })
 }
 
 /// `range` of `file`.

@@ -4,38 +4,34 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection};
 
-use super::adapt;
 use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
-use super::live::{LiveRows, Positions, stored_or};
-use super::resolve::{Constants, Resolution, resolve};
+use super::live::{LiveRows, Positions};
+use super::resolve::{Column, Constants, resolve};
 use super::source::SourceReader;
 use super::target::Target;
+use crate::engine::rows::{Each, Shaper};
 use crate::error::{Error, Result};
-use crate::model::{DataFile, Lineage, OutputSpec, RowDeletes};
+use crate::model::{DataFile, OutputSpec, RowDeletes};
 
 /// Rows decoded at once, where they are small.
-const MOST_ROWS: u64 = 16 << 10;
+pub(in crate::engine) const MOST_ROWS: u64 = 16 << 10;
 
 /// Rows decoded first, before it is known how large they are.
-const PROBE_ROWS: u64 = 256;
-
-/// Takes a batch's columns and its rows, and the share of the file (0 to 1) that was read by then.
-pub(super) type Each<'a> = dyn FnMut(&[ArrayRef], usize, f64) -> Result<()> + 'a;
+pub(in crate::engine) const PROBE_ROWS: u64 = 256;
 
 /// One input, ready to be read.
-pub(super) struct Input<'a> {
+pub(in crate::engine) struct Input<'a> {
     file: &'a DataFile,
     opened: &'a Opened,
-    target: &'a Target,
-    resolution: Resolution,
+    shaper: Shaper<'a>,
+    /// Positions of the columns to read.
+    roots: Vec<usize>,
     reader: ArrowReaderMetadata,
     budget: Budget,
     widths: &'a RowWidth,
@@ -43,7 +39,7 @@ pub(super) struct Input<'a> {
 
 /// Bytes that decoded rows take, as far as seen. Dictionaries hide it from footers: a page of a few bytes may stand for thousands of long texts.
 #[derive(Debug, Default)]
-pub(super) struct RowWidth(Cell<u64>);
+pub(in crate::engine) struct RowWidth(Cell<u64>);
 
 impl RowWidth {
     fn learn(&self, batch: &RecordBatch) {
@@ -58,7 +54,7 @@ impl<'a> Input<'a> {
     /// # Errors
     ///
     /// `Corrupt` or `Unsupported` if they do not go together.
-    pub(super) fn new(
+    pub(in crate::engine) fn new(
         (file, opened): (&'a DataFile, &'a Opened),
         target: &'a Target,
         output: &OutputSpec,
@@ -67,13 +63,23 @@ impl<'a> Input<'a> {
     ) -> Result<Self> {
         let descriptor = opened.metadata.file_metadata().schema_descr();
         let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
+        if let Some(column) = &resolution.copied_only {
+            let error = Error::unsupported("a variant has values in typed columns (shredded): such row groups can be copied, not encoded");
+            return Err(error.about("column", column).about("file", &file.location));
+        }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let options = match &resolution.read_as {
             Some(schema) => options.with_schema(Arc::clone(schema)),
             None => options,
         };
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
-        Ok(Self { file, opened, target, resolution, reader, budget, widths })
+        let shaper = Shaper { file, target, columns: resolution.columns };
+        Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths })
+    }
+
+    /// What is made of the file's columns.
+    pub(in crate::engine) fn columns(&self) -> &[Column] {
+        &self.shaper.columns
     }
 
     /// Hands every batch of rows that `deletes` leaves alive to `each`, in file order.
@@ -81,7 +87,7 @@ impl<'a> Input<'a> {
     /// # Errors
     ///
     /// `Corrupt` if the file cannot be decoded, storage errors, and whatever `each` returns.
-    pub(super) fn read(&self, deletes: &RowDeletes, each: &mut Each<'_>) -> Result<()> {
+    pub(in crate::engine) fn read(&self, deletes: &RowDeletes, each: &mut Each<'_>) -> Result<()> {
         let mut live = LiveRows::new(deletes, self.opened.rows).map_err(|e| e.about("file", &self.file.location))?;
         let mut before = 0;
         for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
@@ -107,7 +113,7 @@ impl<'a> Input<'a> {
         let group = self.opened.metadata.row_group(index);
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
         let descriptor = self.opened.metadata.file_metadata().schema_descr();
-        let mask = ProjectionMask::roots(descriptor, self.resolution.roots.iter().copied());
+        let mask = ProjectionMask::roots(descriptor, self.roots.iter().copied());
         let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
         let chunks: Vec<_> = chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.opened.source.size())).collect();
         self.opened.source.expect(chunks, self.budget.window);
@@ -129,7 +135,7 @@ impl<'a> Input<'a> {
             let batch = batch.map_err(|e| failure.or(|| arrow_error(e, location)))?;
             seen += batch.num_rows() as u64;
             self.widths.learn(&batch);
-            let columns = self.adapt(&batch, &mut positions)?;
+            let columns = self.shaper.shape(batch.columns(), batch.num_rows(), &mut positions)?;
             each(&columns, batch.num_rows(), self.share(first, rows, share(seen, expected)))?;
         }
         if seen != expected {
@@ -152,24 +158,6 @@ impl<'a> Input<'a> {
     fn share(&self, first: u64, rows: u64, part: f64) -> f64 {
         share(first, self.opened.rows) + share(rows, self.opened.rows) * part
     }
-
-    fn adapt(&self, batch: &RecordBatch, positions: &mut Positions) -> Result<Vec<ArrayRef>> {
-        let rows = batch.num_rows();
-        let mut columns = Vec::with_capacity(self.target.fields.len());
-        for (column, field) in self.resolution.columns.iter().zip(&self.target.fields) {
-            let wrong = |message| Error::corrupt(message).about("column", &field.name).about("file", &self.file.location);
-            // The cause is left out: it may hold a value.
-            let array = adapt::column(column, batch.columns(), rows).map_err(|_| wrong("a value does not fit the column's type"))?;
-            if field.required && array.null_count() > 0 {
-                return Err(wrong("a required column has nulls in a data file"));
-            }
-            columns.push(array);
-        }
-        if self.target.row_id_columns == 2 {
-            row_ids(&mut columns, self.file.lineage, positions);
-        }
-        Ok(columns)
-    }
 }
 
 /// The first `count` rows of `ranges`, and the others.
@@ -182,19 +170,6 @@ fn split(ranges: Vec<Range<u64>>, mut count: u64) -> (Vec<Range<u64>>, Vec<Range
         others.extend((middle < range.end).then_some(middle..range.end));
     }
     (first, others)
-}
-
-/// Fills the two columns at the end: ids and sequence numbers that are stored stay, all others follow from the file's lineage (Iceberg spec, "Row
-/// Lineage"; Delta protocol, "Row Tracking").
-fn row_ids(columns: &mut [ArrayRef], lineage: Option<Lineage>, positions: &mut Positions) {
-    let [.., ids, sequences] = columns else { return };
-    let first = lineage.and_then(|lineage| lineage.first_row_id);
-    let rows = ids.len();
-    let inherited =
-        positions.take(rows).map(|position| first.zip(i64::try_from(position).ok()).and_then(|(first, p)| first.checked_add(p)));
-    *ids = Arc::new(stored_or(ids.as_primitive::<Int64Type>(), inherited));
-    let sequence = lineage.map(|lineage| lineage.sequence);
-    *sequences = Arc::new(stored_or(sequences.as_primitive::<Int64Type>(), std::iter::repeat_n(sequence, rows)));
 }
 
 /// `part` of `whole`, as a fraction.

@@ -4,28 +4,31 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields, Schema as ArrowSchema, SchemaRef};
 use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::Type as Physical;
 use parquet::schema::types::SchemaDescriptor;
 
-use super::convert::{self, Conversion};
-use super::identity::{Identities, field_id};
+use super::convert::{self, Conversion, Zones};
+use super::identity::{Identities, field_id, has_ids};
 use super::stats::Leaf;
 use super::target::{Target, VARIANT, arrow_field};
 use crate::error::{Error, Result};
-use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Type, Value};
+use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Tolerated, Type, Value};
 
 /// How the rows of one file become rows of the target.
 #[derive(Debug)]
-pub(super) struct Resolution {
+pub(in crate::engine) struct Resolution {
     /// What to make of each target column. Stored ones point into the columns read.
-    pub(super) columns: Vec<Column>,
+    pub(in crate::engine) columns: Vec<Column>,
     /// Positions of the file's columns to read, ascending.
-    pub(super) roots: Vec<usize>,
+    pub(in crate::engine) roots: Vec<usize>,
     /// The types to read the file's columns as, if they are not those that follow from its schema.
     pub(super) read_as: Option<SchemaRef>,
     /// For each leaf of the file, the column it is stored for. Halves of a variant have none.
     pub(super) leaves: Vec<Option<Leaf>>,
     /// What keeps the file's row groups from being copied as they are.
     pub(super) obstacle: Option<&'static str>,
+    /// The column that can be copied and not be read.
+    pub(super) copied_only: Option<String>,
 }
 
 /// What to do with columns that are the same for a whole partition and yet stored.
@@ -39,16 +42,27 @@ pub(super) enum Constants {
 
 /// Where the values of a column come from.
 #[derive(Debug)]
-pub(super) enum Column {
+pub(in crate::engine) enum Column {
     /// The column (or member) at this position.
     Stored(usize, Node),
     /// The same value for every row; `None` is null.
     Constant(Option<Value>, DataType),
 }
 
+impl Column {
+    /// Whether the file has the column and, if it is a struct, every member of it.
+    pub(in crate::engine) fn is_stored(&self) -> bool {
+        match self {
+            Self::Constant(..) => false,
+            Self::Stored(_, Node::Struct(members, _)) => members.iter().all(Self::is_stored),
+            Self::Stored(..) => true,
+        }
+    }
+}
+
 /// What has to happen to the values of a stored column.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(in crate::engine) enum Node {
     /// A column of single values.
     Leaf(Conversion),
     /// Members in target order.
@@ -67,20 +81,65 @@ pub(super) enum Node {
 pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputSpec, constants: Constants) -> Result<Resolution> {
     let arrow = parquet_to_arrow_schema(file, None)
         .map_err(|e| Error::unsupported("the file has columns of types that this build does not read").because(e))?;
+    let identities = match &output.matching {
+        FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(arrow.fields())?,
+        FieldMatching::FieldIds { names } => Identities::by_id(arrow.fields(), names.as_deref()),
+    };
+    pair(Stored::Parquet(file), &arrow, &identities, target, output, constants)
+}
+
+/// As [`resolve`], for a file of another format with the columns `fields`, whose metadata holds field ids as that of Parquet files does. What is
+/// constant for a partition wins.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub(in crate::engine) fn resolve_fields(fields: &Fields, target: &Target, output: &OutputSpec, zones: Zones) -> Result<Resolution> {
+    let identities = match &output.matching {
+        FieldMatching::PhysicalNames => Identities::ByName,
+        FieldMatching::OwnFieldIds => own_ids(fields)?,
+        FieldMatching::FieldIds { names } => Identities::by_id_or_name(fields, names.as_deref(), &output.schema.fields),
+    };
+    pair(Stored::Other(zones), &ArrowSchema::new(fields.clone()), &identities, target, output, Constants::Win)
+}
+
+/// The ids that a file gives its columns itself.
+fn own_ids(fields: &Fields) -> Result<Identities> {
+    if fields.iter().any(|field| has_ids(field)) {
+        return Ok(Identities::by_id(fields, None));
+    }
+    Err(Error::unsupported("a data file has no field ids, and the table knows its columns by nothing else"))
+}
+
+fn pair(
+    file: Stored<'_>,
+    arrow: &ArrowSchema,
+    identities: &Identities,
+    target: &Target,
+    output: &OutputSpec,
+    constants: Constants,
+) -> Result<Resolution> {
+    let leaves = if let Stored::Parquet(file) = file { file.num_columns() } else { 0 };
     let mut resolver = Resolver {
         file,
         partition: &output.partition,
         ids: output.field_ids,
+        tolerated: output.tolerated,
         constants,
-        leaves: vec![None; file.num_columns()],
+        leaves: vec![None; leaves],
         read: 0,
         obstacle: None,
+        copied_only: None,
     };
-    let identities = identities(&output.matching, arrow.fields());
     let mut pairs = Vec::with_capacity(target.fields.len());
     let mut read_as: Vec<FieldRef> = arrow.fields().iter().cloned().collect();
-    for field in &target.fields {
-        let pair = resolver.column(field, arrow.fields(), &identities, 0)?;
+    let stored = target.fields.len().saturating_sub(target.row_id_columns);
+    for (at, field) in target.fields.iter().enumerate() {
+        // Row ids are known by name where files give them no id.
+        let named = at >= stored && identities.find(field, arrow.fields()).is_none();
+        let identities = if named { &Identities::ByName } else { identities };
+        let pair = resolver.column(field, arrow.fields(), identities, 0)?;
         if let (Column::Stored(root, _), Some(changed)) = &pair
             && let Some(slot) = read_as.get_mut(*root)
         {
@@ -99,29 +158,39 @@ pub(super) fn resolve(file: &SchemaDescriptor, target: &Target, output: &OutputS
     }
     let changed = read_as.iter().zip(arrow.fields()).any(|(a, b)| a.data_type() != b.data_type());
     let read_as = changed.then(|| Arc::new(ArrowSchema::new(read_as)));
-    if resolver.read < file.num_columns() {
+    if resolver.read < leaves {
         resolver.obstacle("a file holds columns that the table no longer has");
     }
-    Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle })
+    Ok(Resolution {
+        columns: pairs,
+        roots,
+        read_as,
+        leaves: resolver.leaves,
+        obstacle: resolver.obstacle,
+        copied_only: resolver.copied_only,
+    })
 }
 
-/// How the file's columns are recognised.
-fn identities(matching: &FieldMatching, fields: &Fields) -> Identities {
-    match matching {
-        FieldMatching::PhysicalNames => Identities::ByName,
-        FieldMatching::FieldIds { names } => Identities::by_id(fields, names.as_deref()),
-    }
+/// What a file is encoded as.
+#[derive(Clone, Copy)]
+enum Stored<'a> {
+    /// Parquet, with its own schema.
+    Parquet(&'a SchemaDescriptor),
+    /// Another format.
+    Other(Zones),
 }
 
 struct Resolver<'a> {
-    file: &'a SchemaDescriptor,
+    file: Stored<'a>,
     partition: &'a Partition,
     ids: bool,
+    tolerated: Tolerated,
     constants: Constants,
     leaves: Vec<Option<Leaf>>,
     /// Leaves that are read.
     read: usize,
     obstacle: Option<&'static str>,
+    copied_only: Option<String>,
 }
 
 /// A column and, where it is to be read as another type than the file's schema suggests, that type.
@@ -135,7 +204,11 @@ impl Resolver<'_> {
         let at = match (stored, constant) {
             (Some(at), None) => at,
             (Some(at), Some(_)) if self.constants == Constants::Fill => at,
-            (_, Some(constant)) => return Ok((self.constant(field, constant)?, None)),
+            (_, Some(constant)) => {
+                // Even a null that a file leaves out: new files are to have the column.
+                self.obstacle("a column has to be filled in");
+                return Ok((self.constant(field, constant)?, None));
+            }
             (None, None) => return Ok((self.constant(field, field.initial_default.clone())?, None)),
         };
         let before: usize = siblings.iter().take(at).map(|f| leaves(f.data_type())).sum();
@@ -161,7 +234,8 @@ impl Resolver<'_> {
     }
 
     fn node(&mut self, field: &Field, source: &FieldRef, below: &Identities, leaf: usize) -> Result<Pair<Node>> {
-        if self.ids && field_id(source) != Some(field.id) {
+        // Elements and entries need not have an id.
+        if self.ids && field.id >= 0 && field_id(source) != Some(field.id) {
             self.obstacle("a file lacks field ids");
         }
         let mismatch = || {
@@ -172,10 +246,19 @@ impl Resolver<'_> {
         match (&field.ty, source.data_type()) {
             (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members).map(|node| (node, None)),
             (Type::Primitive(primitive), stored) => {
-                let descriptor = self.file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
+                let file = match self.file {
+                    Stored::Parquet(file) => file,
+                    Stored::Other(zones) => {
+                        let conversion = convert::between(stored, *primitive, zones).ok_or_else(mismatch)?;
+                        return Ok((Node::Leaf(conversion), None));
+                    }
+                };
+                let descriptor = file.columns().get(leaf).ok_or_else(|| Error::bug("a leaf was counted wrong"))?;
                 let (read_as, conversion) = convert::conversion(stored, descriptor.physical_type(), *primitive).ok_or_else(mismatch)?;
                 if !conversion.changes_nothing() {
                     self.obstacle("a column has to be converted");
+                } else if descriptor.physical_type() == Physical::INT96 && !self.tolerated.int96 {
+                    self.obstacle("timestamps of 12 bytes have to be converted");
                 }
                 self.read += 1;
                 if let Some(slot) = self.leaves.get_mut(leaf) {
@@ -232,8 +315,13 @@ impl Resolver<'_> {
 
     /// A variant is a struct of two binaries. A third member holds values in typed form, and dropping it would lose them.
     fn variant(&mut self, field: &Field, stored: &Fields) -> Result<Node> {
-        if stored.len() != VARIANT.len() {
-            return Err(Error::unsupported("shredded variants are not understood").about("column", &field.name));
+        if stored.len() != VARIANT.len() || stored.iter().any(|member| member.name() == "typed_value") {
+            if !self.tolerated.shredded {
+                self.obstacle("a variant has values in typed columns");
+            }
+            self.read += stored.iter().map(|member| leaves(member.data_type())).sum::<usize>();
+            self.copied_only.get_or_insert_with(|| field.name.clone());
+            return Ok(Node::Leaf(Conversion::Keep));
         }
         let half = |name: &&str| {
             let at = stored.iter().position(|f| f.name() == *name && *f.data_type() == DataType::Binary);

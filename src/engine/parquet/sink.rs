@@ -56,6 +56,11 @@ impl Outputs {
         Self { store, runtime, directory, stem, begun: Arc::default(), spare: Spare::default() }
     }
 
+    /// Files of the same rewrite in another folder.
+    pub(super) fn in_folder(&self, directory: Location) -> Self {
+        Self { directory, ..self.clone() }
+    }
+
     /// Begins the next file. Blocks.
     pub(super) fn begin(&self) -> Result<Sink> {
         let location = {

@@ -11,13 +11,13 @@ use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
 use super::failure::{Failure, memory_size};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::store::Store;
 
 /// An input file. Blocks while it fetches: for blocking threads only.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(in crate::engine) struct Source {
     store: Store,
     runtime: Handle,
     location: Location,
@@ -54,33 +54,47 @@ impl Spans {
 
 impl Source {
     /// The object at `location`, which should have `size` bytes.
-    pub(super) fn new(store: Store, runtime: Handle, location: Location, size: u64) -> Self {
+    pub(in crate::engine) fn new(store: Store, runtime: Handle, location: Location, size: u64) -> Self {
         Self { store, runtime, location, size: AtomicU64::new(size), spans: Mutex::default(), failure: Failure::default() }
     }
 
     /// The place.
-    pub(super) const fn location(&self) -> &Location {
+    pub(in crate::engine) const fn location(&self) -> &Location {
         &self.location
     }
 
     /// Bytes of the object.
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::engine) fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
     }
 
     /// Asks storage for the size; says whether it is another one than was believed.
-    pub(super) fn correct_size(&self) -> Result<bool> {
+    pub(in crate::engine) fn correct_size(&self) -> Result<bool> {
         let size = self.runtime.block_on(self.store.head(&self.location))?.size;
         Ok(self.size.swap(size, Ordering::Relaxed) != size)
     }
 
     /// The bytes of `range`, from storage.
-    pub(super) fn fetch(&self, range: Range<u64>) -> Result<Buffer> {
+    pub(in crate::engine) fn fetch(&self, range: Range<u64>) -> Result<Buffer> {
         self.runtime.block_on(self.store.get_range(&self.location, range))
     }
 
+    /// The bytes of `range`, from what is kept or expected, else from storage.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if they lie behind the end; storage errors.
+    pub(in crate::engine) fn read(&self, range: Range<u64>) -> Result<Buffer> {
+        let length = range.end.checked_sub(range.start).and_then(|length| usize::try_from(length).ok());
+        let cut = || Error::corrupt("the file ends before what it says it holds");
+        let length = length.ok_or_else(cut)?;
+        let mut bytes = self.bytes_at(range.start, length).map_err(|_| self.failure.or(cut))?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
     /// Keeps `bytes`, the object from `start` on, for reading.
-    pub(super) fn keep(&self, start: u64, bytes: Buffer) {
+    pub(in crate::engine) fn keep(&self, start: u64, bytes: Buffer) {
         let range = start..start.saturating_add(bytes.len() as u64);
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         *spans = Spans { window: 0, spans: vec![Span { range, start, bytes }] };
@@ -111,7 +125,7 @@ impl Source {
     }
 
     /// Says that `range` will now be read from its start to its end. Keeps what was fetched if it holds all of it.
-    pub(super) fn expect_sequence(&self, range: Range<u64>, window: u64) {
+    pub(in crate::engine) fn expect_sequence(&self, range: Range<u64>, window: u64) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         if spans.kept(&range).is_some() {
             return;

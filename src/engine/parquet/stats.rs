@@ -33,6 +33,8 @@ pub(super) fn leaves_of(fields: &[Field]) -> Vec<Option<Leaf>> {
 fn collect(field: &Field, repeated: bool, leaves: &mut Vec<Option<Leaf>>) {
     match &field.ty {
         Type::Primitive(Primitive::Variant) => leaves.extend([None, None]),
+        // Rows have no such column.
+        Type::Primitive(Primitive::Unknown) => {}
         Type::Primitive(ty) => leaves.push(Some(Leaf { id: field.id, ty: *ty, repeated })),
         Type::Struct(members) => members.iter().for_each(|member| collect(member, repeated, leaves)),
         Type::List(_) | Type::Map(..) => field.children().into_iter().for_each(|child| collect(child, true, leaves)),

@@ -27,6 +27,8 @@ pub(super) struct Survey {
     uncompressed: u64,
     /// Bytes of those that have the codec of the output.
     same_codec: u64,
+    /// Whether a file holds what can be copied and not be encoded.
+    copied_only: bool,
 }
 
 /// A group whose row groups may be copied.
@@ -54,6 +56,7 @@ impl Survey {
         if let Some(obstacle) = resolution.obstacle {
             return Err(obstacle);
         }
+        self.copied_only |= resolution.copied_only.is_some();
         let file = metadata.file_metadata();
         match &self.schema {
             None => {
@@ -69,7 +72,9 @@ impl Survey {
                 self.kept.retain(|entry| theirs.contains(entry));
             }
         }
-        for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        // Row groups without rows are left behind, whatever they say.
+        let groups = || metadata.row_groups().iter().filter(|group| group.num_rows() > 0);
+        for chunk in groups().flat_map(RowGroupMetaData::columns) {
             if !has_sane_offsets(chunk) {
                 return Err("a file has dictionary pages in a place that not every reader finds");
             }
@@ -82,7 +87,7 @@ impl Survey {
                 self.same_codec += bytes;
             }
         }
-        self.row_groups += metadata.num_row_groups() as u64;
+        self.row_groups += groups().count() as u64;
         Ok(())
     }
 
@@ -93,7 +98,7 @@ impl Survey {
         // Another kind of compression is no reason to decode everything; none at all is.
         let compressed = self.same_codec == self.bytes || self.uncompressed <= self.bytes / 2;
         let (leaves, kept, bytes) = (self.leaves, self.kept, self.bytes);
-        self.schema.map(|schema| Copyable { schema, leaves, kept, bytes, worthwhile: large && compressed })
+        self.schema.map(|schema| Copyable { schema, leaves, kept, bytes, worthwhile: self.copied_only || (large && compressed) })
     }
 }
 

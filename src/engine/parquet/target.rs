@@ -14,13 +14,13 @@ use crate::model::{Field, OutputSpec, Primitive, RowIdColumns, Type};
 
 /// What new files look like.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::engine) struct Target {
     /// The columns to store, row-id columns last.
-    pub(super) fields: Vec<Field>,
+    pub(in crate::engine) fields: Vec<Field>,
     /// How many of them, at the end, are row-id columns: two or none.
-    pub(super) row_id_columns: usize,
+    pub(in crate::engine) row_id_columns: usize,
     /// The same for Arrow.
-    pub(super) arrow: Arc<ArrowSchema>,
+    pub(in crate::engine) arrow: Arc<ArrowSchema>,
     /// The same for Parquet.
     pub(super) parquet: SchemaDescriptor,
 }
@@ -31,7 +31,7 @@ impl Target {
     /// # Errors
     ///
     /// `Unsupported` for a schema that Parquet cannot hold.
-    pub(super) fn new(output: &OutputSpec) -> Result<Self> {
+    pub(in crate::engine) fn new(output: &OutputSpec) -> Result<Self> {
         let mut fields = output.schema.fields.clone();
         let stored = fields.len();
         fields.extend(output.row_ids.iter().flat_map(row_id_fields));
@@ -82,7 +82,7 @@ fn arrow_type(ty: &Type, ids: bool) -> DataType {
 pub(super) const VARIANT: [&str; 2] = ["metadata", "value"];
 
 /// A type of single values for Arrow.
-pub(super) fn arrow_primitive(primitive: Primitive) -> DataType {
+pub(in crate::engine) fn arrow_primitive(primitive: Primitive) -> DataType {
     let utc = || Some("UTC".into());
     match primitive {
         Primitive::Boolean => DataType::Boolean,
@@ -106,6 +106,7 @@ pub(super) fn arrow_primitive(primitive: Primitive) -> DataType {
         Primitive::Binary => DataType::Binary,
         Primitive::Fixed(length) => DataType::FixedSizeBinary(i32::try_from(length).unwrap_or(i32::MAX)),
         Primitive::Uuid => DataType::FixedSizeBinary(16),
+        Primitive::Unknown => DataType::Null,
         Primitive::Variant => DataType::Struct(VARIANT.iter().map(|name| ArrowField::new(*name, DataType::Binary, false)).collect()),
     }
 }
@@ -161,6 +162,7 @@ fn parquet_leaf(name: &str, primitive: Primitive, repetition: Repetition, id: Op
         Primitive::TimestampTzNs => (Physical::INT64, Some(LogicalType::timestamp(true, ParquetUnit::NANOS)), None),
         Primitive::String => (Physical::BYTE_ARRAY, Some(LogicalType::String), None),
         Primitive::Binary | Primitive::Variant => (Physical::BYTE_ARRAY, None, None),
+        Primitive::Unknown => (Physical::INT32, Some(LogicalType::Unknown), None),
         Primitive::Fixed(length) => (Physical::FIXED_LEN_BYTE_ARRAY, None, Some(i32::try_from(length).unwrap_or(i32::MAX))),
         Primitive::Uuid => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Uuid), Some(16)),
         Primitive::Decimal(precision, scale) => return parquet_decimal(name, (precision, scale), repetition, id),

@@ -11,8 +11,8 @@ use super::actions::{Add, Domain, Metadata, Protocol, Remove, TextMap, Transacti
 
 type Arrays = Result<ArrayRef, ArrowError>;
 
-/// Live files with their partition values.
-pub(super) fn adds(rows: &[(&Add, &TextMap)]) -> Arrays {
+/// Live files with their partition values, and with their statistics unless the table wants none as text.
+pub(super) fn adds(rows: &[(&Add, &TextMap)], without_stats: bool) -> Arrays {
     let all = || rows.iter().map(|(add, _)| *add);
     structs(
         vec![
@@ -26,7 +26,7 @@ pub(super) fn adds(rows: &[(&Add, &TextMap)]) -> Arrays {
             ("baseRowId", longs(all().map(|add| add.base_row_id))),
             ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version))),
             ("clusteringProvider", texts(all().map(|add| add.clustering_provider.as_deref()))),
-            ("stats", texts(all().map(|add| add.stats.as_deref()))),
+            ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| !without_stats)))),
         ],
         None,
     )

@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use arrow_schema::{DataType, FieldRef, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use bytes::Bytes as Buffer;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
@@ -78,7 +80,11 @@ async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Re
     let damaged = |error: ParquetError| read_error(error, file);
     // Other writers' Arrow hints only multiply the types to expect.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load_async(&mut source, options).await.map_err(damaged)?;
+    let metadata = ArrowReaderMetadata::load_async(&mut source, options.clone()).await.map_err(damaged)?;
+    let metadata = match in_micros(&metadata) {
+        None => metadata,
+        Some(schema) => ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).map_err(damaged)?,
+    };
     let mask = columns(metadata.metadata());
     let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata);
     let mut batches = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(damaged)?;
@@ -86,6 +92,34 @@ async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Re
         checkpoint_rows::read(&batch, each).map_err(|error| error.about("file", file))?;
     }
     Ok(())
+}
+
+/// The schema to read the file with where it keeps timestamps in 12 bytes: as nanoseconds they end in 2262, and later ones turn into times
+/// long ago. The log keeps microseconds.
+fn in_micros(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
+    fn column(field: &FieldRef, physical: &mut impl Iterator<Item = Physical>) -> FieldRef {
+        let ty = match field.data_type() {
+            DataType::Struct(members) => DataType::Struct(members.iter().map(|member| column(member, physical)).collect()),
+            DataType::List(item) => DataType::List(column(item, physical)),
+            DataType::Map(entries, sorted) => DataType::Map(column(entries, physical), *sorted),
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) if physical.next() == Some(Physical::INT96) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => return Arc::clone(field),
+            other => {
+                physical.next();
+                other.clone()
+            }
+        };
+        Arc::new(field.as_ref().clone().with_data_type(ty))
+    }
+    let leaves = metadata.parquet_schema().columns();
+    if !leaves.iter().any(|leaf| leaf.physical_type() == Physical::INT96) {
+        return None;
+    }
+    let mut physical = leaves.iter().map(|leaf| leaf.physical_type());
+    let columns: Vec<FieldRef> = metadata.schema().fields().iter().map(|field| column(field, &mut physical)).collect();
+    Some(Arc::new(ArrowSchema::new(columns)))
 }
 
 /// The columns of the actions we read. Statistics are stored twice at times: the text wins, and the columns then stay unread.
@@ -140,5 +174,48 @@ impl AsyncFileReader for Source {
             Ok(Arc::new(ParquetMetaDataReader::new().load_and_finish(self, size).await?))
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::TimestampMicrosecondType;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// 2960-10-31T01:00:00Z, as Spark's older writers keep it: nanoseconds of the day, then the Julian day.
+    fn checkpoint() -> Buffer {
+        let schema = "message m { optional group add { optional int64 size; optional group max { optional int96 ts; } } }";
+        let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(parse_message_type(schema).unwrap()), Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut sizes = group.next_column().unwrap().unwrap();
+        sizes.typed::<parquet::data_type::Int64Type>().write_batch(&[7], Some(&[2]), None).unwrap();
+        sizes.close().unwrap();
+        let mut times = group.next_column().unwrap().unwrap();
+        let mut time = Int96::new();
+        let nanos = 3_600_000_000_000_u64;
+        let low = u32::try_from(nanos & 0xffff_ffff).unwrap();
+        time.set_data(low, u32::try_from(nanos >> 32).unwrap(), 2_440_588 + 361_894);
+        times.typed::<Int96Type>().write_batch(&[time], Some(&[3]), None).unwrap();
+        times.close().unwrap();
+        group.close().unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    #[test]
+    fn timestamps_of_12_bytes_are_read_beyond_2262() {
+        let bytes = checkpoint();
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&bytes, options.clone()).unwrap();
+        let schema = in_micros(&metadata).unwrap();
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).unwrap();
+        let batch = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata).build().unwrap().next().unwrap().unwrap();
+        let times = Arc::clone(batch.column(0).as_struct().column(1).as_struct().column(0));
+        assert_eq!(times.as_primitive::<TimestampMicrosecondType>().value(0), (361_894 * 24 + 1) * 3_600_000_000);
     }
 }

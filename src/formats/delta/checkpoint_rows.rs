@@ -23,11 +23,11 @@ pub(super) fn read(batch: &RecordBatch, each: &mut (dyn FnMut(Action) -> Result<
         match name {
             "add" => files(rows, |files, row| each(Action::Add(Box::new(files.add(row)?))))?,
             "remove" => files(rows, |files, row| each(Action::Remove(Box::new(files.remove(row)?))))?,
-            "metaData" => by_text(rows, |action| each(Action::Metadata(action)))?,
-            "protocol" => by_text(rows, |action| each(Action::Protocol(action)))?,
-            "txn" => by_text(rows, |action| each(Action::Transaction(action)))?,
-            "domainMetadata" => by_text(rows, |action| each(Action::Domain(action)))?,
-            "sidecar" => by_text(rows, |action| each(Action::Sidecar(action)))?,
+            "metaData" => by_text(rows, name, |action| each(Action::Metadata(action)))?,
+            "protocol" => by_text(rows, name, |action| each(Action::Protocol(action)))?,
+            "txn" => by_text(rows, name, |action| each(Action::Transaction(action)))?,
+            "domainMetadata" => by_text(rows, name, |action| each(Action::Domain(action)))?,
+            "sidecar" => by_text(rows, name, |action| each(Action::Sidecar(action)))?,
             _ => {}
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn read(batch: &RecordBatch, each: &mut (dyn FnMut(Action) -> Result<
 }
 
 /// Rare actions take the way over their JSON text.
-fn by_text<T: DeserializeOwned>(rows: &StructArray, mut each: impl FnMut(T) -> Result<()>) -> Result<()> {
+fn by_text<T: DeserializeOwned>(rows: &StructArray, name: &str, mut each: impl FnMut(T) -> Result<()>) -> Result<()> {
     for row in 0..rows.len() {
         if !is_action(rows, row) {
             continue;
@@ -43,7 +43,8 @@ fn by_text<T: DeserializeOwned>(rows: &StructArray, mut each: impl FnMut(T) -> R
         let mut text = String::new();
         arrow_text::write(rows, row, &mut text)?;
         // The parser's words are left out: they may quote values.
-        each(serde_json::from_str(&text).map_err(|_| Error::corrupt("an action of a checkpoint lacks a required member"))?)?;
+        let action = serde_json::from_str(&text);
+        each(action.map_err(|_| Error::corrupt("an action of a checkpoint lacks a required member").about("action", name))?)?;
     }
     Ok(())
 }

@@ -31,9 +31,17 @@ const ROW_GROUP: usize = 16 << 20;
 ///
 /// # Errors
 ///
-/// `Unsupported` for a table with a feature we cannot keep; `Unavailable` if storage did not answer. Nothing depends on either.
+/// `Unsupported` for a table with a feature we cannot keep or one that wants statistics in another form; `Unavailable` if storage did not
+/// answer. Nothing depends on either: other writers write checkpoints, too.
 pub(super) async fn write(store: &Store, root: &Location, state: &State) -> Result<String> {
     state.protocol.check_rewritable()?;
+    let properties = &state.metadata.configuration;
+    let key = "delta.checkpoint.writeStatsAsStruct";
+    if settings::on(properties, key) {
+        return Err(Error::unsupported("no checkpoint is written: the table wants statistics and partition values as columns in it")
+            .about("property", key));
+    }
+    let without_text = properties.text("delta.checkpoint.writeStatsAsJson").is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
     let file = log::checkpoint_file(root, state.version);
     let size = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let sink = Sink { writer: Some(store.writer(&file).await?), size: Arc::clone(&size) };
@@ -41,7 +49,7 @@ pub(super) async fn write(store: &Store, root: &Location, state: &State) -> Resu
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties)).map_err(damaged)?;
     let mut checkpoint = CheckpointWriter { writer, schema, actions: 0 };
-    checkpoint.state(root, state).await?;
+    checkpoint.state(root, state, without_text).await?;
     checkpoint.writer.finish().await.map_err(damaged)?;
     let hint = serde_json::json!({
         "version": state.version,
@@ -67,7 +75,7 @@ fn damaged(error: ParquetError) -> Error {
 fn schema(state: &State) -> Result<SchemaRef, ArrowError> {
     let mut kinds = vec![
         ("txn", columns::transactions(&[])?),
-        ("add", columns::adds(&[])?),
+        ("add", columns::adds(&[], false)?),
         ("remove", columns::removes(&[])?),
         ("metaData", columns::metadata(&[])?),
         ("protocol", columns::protocols(&[])?),
@@ -87,7 +95,7 @@ struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    async fn state(&mut self, root: &Location, state: &State) -> Result<()> {
+    async fn state(&mut self, root: &Location, state: &State, without_stats: bool) -> Result<()> {
         self.rows("protocol", columns::protocols(&[&state.protocol])).await?;
         self.rows("metaData", columns::metadata(&[&state.metadata])).await?;
         if state.protocol.writes("v2Checkpoint") {
@@ -101,11 +109,11 @@ impl CheckpointWriter {
         for add in state.files.iter() {
             adds.push((add, state.files.values(add)));
             if adds.len() == BATCH {
-                self.rows("add", columns::adds(&adds)).await?;
+                self.rows("add", columns::adds(&adds, without_stats)).await?;
                 adds.clear();
             }
         }
-        self.rows("add", columns::adds(&adds)).await?;
+        self.rows("add", columns::adds(&adds, without_stats)).await?;
         for removes in kept(root, state)?.chunks(BATCH) {
             self.rows("remove", columns::removes(removes)).await?;
         }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::actions::Vector;
 use super::lines::Action;
 use super::log::{self, Listing};
 use super::version::DeltaVersion;
-use super::{entry, lines, path, replay};
+use super::{dv, entry, lines, path, replay};
 use crate::commit::Answer;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::model::{Change, OperationId, Version};
 use crate::store::Put;
@@ -16,19 +17,39 @@ use crate::units::Timestamp;
 /// Tries `change` once, as the version after `base`.
 pub(super) async fn offer(base: &DeltaVersion, change: &Change, now: Timestamp) -> Answer {
     let Some(next) = base.state().version.checked_add(1).map(Version) else {
-        return Answer::Rejected(crate::error::Error::corrupt("the log has no version left"));
+        return Answer::Rejected(Error::corrupt("the log has no version left"));
     };
-    let bytes = match base.rewritable_state().and_then(|()| entry::build(base, change, now, next)) {
-        Ok(bytes) => bytes,
+    let entry = match change.check().and_then(|()| base.rewritable_state()).and_then(|()| entry::build(base, change, now, next)) {
+        Ok(entry) => entry,
         Err(error) => return Answer::Rejected(error),
     };
+    let mut written = Vec::new();
+    for (place, bytes) in entry.vectors {
+        // An earlier try of this very commit may have written it: the name says so, and the contents are the same.
+        match base.store().put_if_absent(&place, bytes.into()).await {
+            Ok(_) => written.push(place),
+            Err(error) => {
+                written.push(place);
+                return discard(base, written, Answer::Rejected(error)).await;
+            }
+        }
+    }
     let file = log::commit_file(base.root(), next.0);
-    match base.store().put_if_absent(&file, bytes.into()).await {
+    let answer = match base.store().put_if_absent(&file, entry.bytes.into()).await {
         Ok(Put::Created) => Answer::Ours(next),
         Ok(Put::Exists) => whose(base, change, next).await,
         Err(error) if error.kind() == Kind::Unavailable => Answer::Silence(error),
         Err(error) => Answer::Rejected(error),
+    };
+    discard(base, written, answer).await
+}
+
+/// Removes the files of a commit that can never land; what cannot be removed is left to the clean-up of dead runs.
+async fn discard(base: &DeltaVersion, written: Vec<Location>, answer: Answer) -> Answer {
+    if matches!(answer, Answer::Taken | Answer::Rejected(_)) {
+        base.store().delete_all(written).await;
     }
+    answer
 }
 
 /// Who made version `next`: after a lost answer, a retry beneath us may have met our own commit. One that cannot be read is nobody's: that is
@@ -37,13 +58,14 @@ async fn whose(base: &DeltaVersion, change: &Change, next: Version) -> Answer {
     match replay::read_commit_info(base.store(), base.root(), next.0).await {
         Ok(Some(info)) if info.txn_id == Some(entry::txn_id(&change.operation, change.part)) => Answer::Ours(next),
         Ok(Some(_)) => Answer::Taken,
-        Ok(None) => Answer::Silence(crate::error::Error::unavailable("a commit that was there is gone").about("version", next)),
+        Ok(None) => Answer::Silence(Error::unavailable("a commit that was there is gone").about("version", next)),
         Err(error) => Answer::Silence(error),
     }
 }
 
 /// For each group, whether it holds in `now`: its files are live with the same deletes, and neither schema, properties nor protocol have changed
-/// since it was planned. What others add, remove or mark elsewhere does not matter: the same rows in other files disturb nobody.
+/// since it was planned. What others add, remove or mark elsewhere does not matter: the same rows in other files disturb nobody, and rows that
+/// come are not among those a deletion was planned for.
 ///
 /// # Errors
 ///
@@ -78,24 +100,32 @@ async fn rules_changed_since(now: &DeltaVersion, base: i64) -> Result<bool> {
     Ok(false)
 }
 
-/// The version up to `newest` that part `part` of `operation` made.
+/// The version up to `newest` that part `part` of `operation` made. That there is none is certain only where every commit after `since` is there.
 ///
 /// # Errors
 ///
-/// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
+/// `Unavailable` if one of them is gone or storage did not answer, `Corrupt` for a damaged commit.
 pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let wanted = Some(entry::txn_id(operation, part));
     let listing = Listing::read(newest.store(), newest.root(), since.map(|version| version.0)).await?;
-    for version in listing.commits_between(since.map_or(-1, |version| version.0), newest.state().version) {
-        let info = replay::read_commit_info(newest.store(), newest.root(), version).await?;
-        if info.is_some_and(|info| info.txn_id == wanted) {
+    let from = since.map_or(-1, |version| version.0);
+    let mut read = 0;
+    for version in listing.commits_between(from, newest.state().version) {
+        let Some(info) = replay::read_commit_info(newest.store(), newest.root(), version).await? else { continue };
+        if info.txn_id == wanted {
             return Ok(Some(Version(version)));
         }
+        read += 1;
     }
-    Ok(None)
+    match since {
+        Some(since) if read < newest.state().version.saturating_sub(from) => {
+            Err(Error::unavailable("commits made since the run began are no longer in the log").about("since", since))
+        }
+        _ => Ok(None),
+    }
 }
 
-/// Of `places`, the data files that `newest` or an older version that can still be rebuilt has. Every such version begins at a checkpoint: what
+/// Of `places`, the files of data and deletion vectors that `newest` or an older version that can still be rebuilt has. Every such version begins at a checkpoint: what
 /// was live there is live still or is removed by a commit that is there, and so commits and the newest version name them all.
 ///
 /// # Errors
@@ -103,15 +133,17 @@ pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u
 /// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
 pub(super) async fn referenced(newest: &DeltaVersion, places: HashSet<Location>) -> Result<HashSet<Location>> {
     let mut found = HashSet::new();
-    let mut note = |path: &str| -> Result<()> {
-        let place = path::resolve(newest.root(), path)?;
-        if places.contains(&place) {
-            found.insert(place);
+    let mut note = |path: &str, vector: Option<&Vector>| -> Result<()> {
+        let vector = vector.filter(|vector| &*vector.storage_type != "i").map(|vector| dv::place(newest.root(), vector)).transpose()?;
+        for place in vector.into_iter().chain([path::resolve(newest.root(), path)?]) {
+            if places.contains(&place) {
+                found.insert(place);
+            }
         }
         Ok(())
     };
     for add in newest.state().files.iter() {
-        note(&add.path)?;
+        note(&add.path, add.deletion_vector.as_deref())?;
     }
     let listing = Listing::read(newest.store(), newest.root(), None).await?;
     for version in listing.commits_between(-1, i64::MAX) {
@@ -119,8 +151,8 @@ pub(super) async fn referenced(newest: &DeltaVersion, places: HashSet<Location>)
         // A commit that was cleaned up meanwhile began no version that can still be rebuilt.
         let Some(bytes) = newest.store().get_if_exists(&file).await? else { continue };
         lines::read(&bytes, &file, |action| match action {
-            Action::Add(add) => note(&add.path),
-            Action::Remove(remove) => note(&remove.path),
+            Action::Add(add) => note(&add.path, add.deletion_vector.as_deref()),
+            Action::Remove(remove) => note(&remove.path, remove.deletion_vector.as_deref()),
             _ => Ok(()),
         })?;
     }

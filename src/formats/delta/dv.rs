@@ -5,20 +5,18 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 
 use super::actions::Vector;
-use super::path;
+use super::{path, z85};
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::model::RowDeletes;
 use crate::store::Store;
 
 /// Portable 64-bit Roaring bitmaps.
-const MAGIC: u32 = 1_681_511_377;
+pub(super) const MAGIC: u32 = 1_681_511_377;
 /// The older form of the same data.
 const NATIVE_MAGIC: u32 = 1_681_511_376;
 /// Larger vectors than this are taken for damage before they are read.
 const MAX_BYTES: u32 = 1 << 31;
-
-const ALPHABET: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 /// The rows that `vector` deletes of a file with `rows` rows (if known).
 ///
@@ -43,21 +41,30 @@ fn bad(what: &'static str) -> Error {
     Error::corrupt("a deletion vector is damaged").about("part", what)
 }
 
+/// The name of the file of vectors with `id`.
+pub(super) fn file_name(id: uuid::Uuid) -> String {
+    format!("deletion_vector_{id}.bin")
+}
+
 /// The file of a vector that is not inline.
-fn place(root: &Location, vector: &Vector) -> Result<Location> {
+///
+/// # Errors
+///
+/// `Corrupt` for a name that cannot be understood.
+pub(super) fn place(root: &Location, vector: &Vector) -> Result<Location> {
     let text = &*vector.path_or_inline_dv;
     if &*vector.storage_type == "p" {
         return path::resolve(root, text);
     }
     // A prefix (a folder for spreading load) and the id in 20 characters.
     let (prefix, id) = text.len().checked_sub(20).and_then(|at| text.split_at_checked(at)).ok_or_else(|| bad("name"))?;
-    let id: [u8; 16] = z85(id)?.try_into().map_err(|_| bad("name"))?;
-    let name = format!("deletion_vector_{}.bin", uuid::Uuid::from_bytes(id));
+    let id: [u8; 16] = z85::decode(id).ok_or_else(|| bad("encoding"))?.try_into().map_err(|_| bad("name"))?;
+    let name = file_name(uuid::Uuid::from_bytes(id));
     if prefix.is_empty() { Ok(root.child(&name)) } else { root.join(&format!("{prefix}/{name}")) }
 }
 
 fn inline(vector: &Vector) -> Result<Vec<u8>> {
-    let mut bytes = z85(&vector.path_or_inline_dv)?;
+    let mut bytes = z85::decode(&vector.path_or_inline_dv).ok_or_else(|| bad("encoding"))?;
     let size = usize::try_from(vector.size_in_bytes).map_err(|_| bad("size"))?;
     if bytes.len() < size {
         return Err(bad("size"));
@@ -91,12 +98,11 @@ async fn stored(store: &Store, file: &Location, vector: &Vector) -> Result<Vec<u
 
 fn decode(payload: &[u8], cardinality: u64, rows: Option<u64>) -> Result<RowDeletes> {
     let (magic, bitmap) = payload.split_first_chunk::<4>().ok_or_else(|| bad("size"))?;
-    match u32::from_le_bytes(*magic) {
-        MAGIC => {}
+    let positions = match u32::from_le_bytes(*magic) {
+        MAGIC => RoaringTreemap::deserialize_from(bitmap).map_err(|error| bad("bitmap").because(error))?,
         NATIVE_MAGIC => return Err(Error::unsupported("a deletion vector has the old native form").about("magic", NATIVE_MAGIC)),
         _ => return Err(bad("magic number")),
-    }
-    let positions = RoaringTreemap::deserialize_from(bitmap).map_err(|error| bad("bitmap").because(error))?;
+    };
     if positions.len() != cardinality {
         return Err(bad("cardinality"));
     }
@@ -106,23 +112,6 @@ fn decode(payload: &[u8], cardinality: u64, rows: Option<u64>) -> Result<RowDele
         return Err(bad("position beyond the file's rows"));
     }
     Ok(if positions.is_empty() { RowDeletes::None } else { RowDeletes::Positions(Arc::new(positions)) })
-}
-
-/// Z85 (ZeroMQ RFC 32): five characters are four bytes.
-fn z85(text: &str) -> Result<Vec<u8>> {
-    if !text.len().is_multiple_of(5) {
-        return Err(bad("encoding"));
-    }
-    let mut bytes = Vec::with_capacity(text.len() / 5 * 4);
-    for group in text.as_bytes().chunks_exact(5) {
-        let mut value: u32 = 0;
-        for character in group {
-            let digit = ALPHABET.iter().position(|c| c == character).and_then(|digit| u32::try_from(digit).ok());
-            value = digit.and_then(|digit| value.checked_mul(85)?.checked_add(digit)).ok_or_else(|| bad("encoding"))?;
-        }
-        bytes.extend(value.to_be_bytes());
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ pub(super) fn checkpoint_file(root: &Location, version: i64) -> Location {
     folder(root).child(&format!("{version:020}.checkpoint.parquet"))
 }
 
+/// The checksum of `version`.
+pub(super) fn checksum_file(root: &Location, version: i64) -> Location {
+    folder(root).child(&format!("{version:020}.crc"))
+}
+
 /// The hint that names a recent checkpoint.
 pub(super) fn hint_file(root: &Location) -> Location {
     folder(root).child("_last_checkpoint")
@@ -42,6 +47,8 @@ pub(super) struct Listing {
     checkpoints: BTreeMap<i64, Checkpoint>,
     /// Whether nothing older was left out.
     pub(super) whole: bool,
+    /// Versions with a checkpoint in parts of which some are missing.
+    pub(super) incomplete: Vec<i64>,
 }
 
 /// What a name in the log folder is.
@@ -82,6 +89,8 @@ impl Listing {
         for ((version, total), files) in parts {
             if u32::try_from(files.len()) == Ok(total) {
                 listing.add_checkpoint(version, files.into_values().collect());
+            } else {
+                listing.incomplete.push(version);
             }
         }
         if let Some(from) = from {
@@ -104,6 +113,17 @@ impl Listing {
     pub(super) fn latest(&self) -> Option<i64> {
         let commit = self.commits.last_key_value().map(|(version, _)| *version);
         commit.max(self.checkpoints.last_key_value().map(|(version, _)| *version))
+    }
+
+    /// The earliest version that can be rebuilt.
+    pub(super) fn earliest(&self) -> Option<i64> {
+        let first = self.commits.first_key_value().map(|(version, _)| *version).filter(|version| *version == 0);
+        first.or_else(|| self.checkpoints.first_key_value().map(|(version, _)| *version))
+    }
+
+    /// The versions from `since` on that have a commit, oldest first.
+    pub(super) fn commits_from(&self, since: i64) -> impl Iterator<Item = i64> + '_ {
+        self.commits.range(since..).map(|(version, _)| *version)
     }
 
     /// The commit file of `version`, where there is one.

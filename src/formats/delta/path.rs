@@ -38,6 +38,11 @@ pub(super) fn spell(root: &Location, place: &Location) -> String {
     }
 }
 
+/// Whether `raw` means the same place whatever the table's root.
+pub(super) fn is_absolute(raw: &str) -> bool {
+    raw.starts_with('/') || has_scheme(raw)
+}
+
 fn has_scheme(raw: &str) -> bool {
     raw.split_once(':').is_some_and(|(scheme, rest)| {
         scheme.len() > 1

@@ -4,69 +4,69 @@
 
 use super::actions::Protocol;
 use crate::error::{Error, Result};
+use crate::formats::support::{Care, Feature};
 
-/// What we do about a table feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Care {
-    /// Tables with it are read and rewritten; what it promises is kept.
-    Kept,
-    /// Tables with it are read; rewriting is refused for the reason given.
-    ReadOnly(&'static str),
-    /// Tables with it are not even read.
-    Refused(&'static str),
-}
+const CATALOG: &str = "a catalog decides which commits count, and the protocol allows no access by the file system alone";
+const ROWS: &str = "rows are the same as before";
+const COMPAT: &str =
+    "column mapping is on, only this version of compatibility is enabled, types and type changes are those that Iceberg has";
+const COMPAT_HOW: &str =
+    "partition columns, field ids of elements, keys and values, and 64-bit timestamps are in new files, record counts in statistics";
+const WRITER: &str =
+    "columns are mapped by id and named `col-<id>`, the compatibility it builds on is enabled, types and features are those it allows";
+const SHREDDED: &str = "files with shredded values can be copied: shredding is enabled, files are alike, and no row of theirs is deleted";
 
-const ICEBERG: &str = "its rules for data files are not kept yet";
-const CATALOG: &str = "a catalog decides which commits count";
-
-/// Every feature we know, by the name in the log.
-pub const FEATURES: &[(&str, Care)] = &[
-    ("allowColumnDefaults", Care::Kept),
-    ("appendOnly", Care::Kept),
-    ("catalogManaged", Care::Refused(CATALOG)),
-    ("catalogOwned", Care::Refused(CATALOG)),
-    ("catalogOwned-preview", Care::Refused(CATALOG)),
-    ("changeDataFeed", Care::Kept),
-    ("checkConstraints", Care::Kept),
-    ("checkpointProtection", Care::Kept),
-    ("clustering", Care::Kept),
-    ("collations", Care::ReadOnly("statistics depend on collations")),
-    ("collations-preview", Care::ReadOnly("statistics depend on collations")),
-    ("columnMapping", Care::Kept),
-    ("coordinatedCommits", Care::Refused(CATALOG)),
-    ("coordinatedCommits-preview", Care::Refused(CATALOG)),
-    ("deletionVectors", Care::Kept),
-    ("domainMetadata", Care::Kept),
-    ("generatedColumns", Care::Kept),
-    ("geospatial", Care::Refused("its types are unknown here")),
-    ("icebergCompatV1", Care::ReadOnly(ICEBERG)),
-    ("icebergCompatV2", Care::ReadOnly(ICEBERG)),
-    ("icebergCompatV3", Care::ReadOnly(ICEBERG)),
-    ("icebergWriterCompatV1", Care::ReadOnly(ICEBERG)),
-    ("icebergWriterCompatV3", Care::ReadOnly(ICEBERG)),
-    ("identityColumns", Care::Kept),
-    ("inCommitTimestamp", Care::Kept),
-    ("inCommitTimestamp-preview", Care::ReadOnly("it is a preview of another shape")),
-    ("invariants", Care::Kept),
-    ("managed-commit-dev", Care::Refused(CATALOG)),
-    ("materializePartitionColumns", Care::ReadOnly("partition columns would be missing from new files")),
-    ("rowTracking", Care::Kept),
-    ("timestampNtz", Care::Kept),
-    ("typeWidening", Care::Kept),
-    ("typeWidening-preview", Care::Kept),
-    ("v2Checkpoint", Care::Kept),
-    ("vacuumProtocolCheck", Care::Kept),
-    ("variantShredding", Care::Refused("shredded values are not read yet")),
-    ("variantShredding-preview", Care::Refused("shredded values are not read yet")),
-    ("variantType", Care::Kept),
-    ("variantType-preview", Care::Kept),
+/// Every feature we know, by the name in the log, sorted.
+pub const FEATURES: &[Feature] = &[
+    Feature::kept("allowColumnDefaults", "concerns inserts"),
+    Feature::kept("appendOnly", "a compaction carries `dataChange: false`; deleting rows is refused"),
+    Feature::with("catalogManaged", Care::Refused(CATALOG)),
+    Feature::with("catalogOwned", Care::Refused(CATALOG)),
+    Feature::with("catalogOwned-preview", Care::Refused(CATALOG)),
+    Feature::kept("changeDataFeed", "rearranging rows is no change: no change files are written; marking rows as deleted is refused"),
+    Feature::kept("checkConstraints", ROWS),
+    Feature::kept("checkpointProtection", "checkpoints are written for versions made here alone; the log is never cleaned here"),
+    Feature::kept("clustering", "new files name no clustering provider, as files of any plain rewrite; clustering columns have statistics"),
+    Feature::kept("collations", "statistics are those of plain UTF-8 order, which the feature allows for every column"),
+    Feature::kept("collations-preview", "as `collations`"),
+    Feature::kept("columnMapping", "physical names in files and statistics; field ids in files; a file without ids is not read by id"),
+    Feature::with("coordinatedCommits", Care::Refused(CATALOG)),
+    Feature::with("coordinatedCommits-preview", Care::Refused(CATALOG)),
+    Feature::kept("deletionVectors", "applied: rewritten files have none; written where rows are deleted and the table allows new ones"),
+    Feature::kept("domainMetadata", "left as it is"),
+    Feature::kept("generatedColumns", ROWS),
+    Feature::with("geospatial", Care::Refused("the protocol has no published specification of its types")),
+    Feature { name: "icebergCompatV1", care: Care::KeptIf(COMPAT), how: COMPAT_HOW },
+    Feature { name: "icebergCompatV2", care: Care::KeptIf(COMPAT), how: COMPAT_HOW },
+    Feature { name: "icebergCompatV3", care: Care::KeptIf(COMPAT), how: COMPAT_HOW },
+    Feature::with("icebergWriterCompatV1", Care::KeptIf(WRITER)),
+    Feature::with("icebergWriterCompatV3", Care::KeptIf(WRITER)),
+    Feature::kept("identityColumns", ROWS),
+    Feature::kept("inCommitTimestamp", "first action of a commit, later than the one before"),
+    Feature::kept("inCommitTimestamp-preview", "as `inCommitTimestamp`; its property ends in `-preview`"),
+    Feature::kept("invariants", ROWS),
+    Feature::with("managed-commit-dev", Care::Refused(CATALOG)),
+    Feature::kept("materializePartitionColumns", "partition columns are written into new files, behind the others"),
+    Feature::kept(
+        "rowTracking",
+        "row ids and commit versions are written into the columns that the table names; the high-water mark moves on",
+    ),
+    Feature::kept("timestampNtz", "without a zone in files and statistics"),
+    Feature::kept("typeWidening", "older, narrower files are widened as they are read"),
+    Feature::kept("typeWidening-preview", "as `typeWidening`"),
+    Feature::kept("v2Checkpoint", "checkpoints under the classic name, after the V2 specification"),
+    Feature::kept("vacuumProtocolCheck", "concerns the removal of files"),
+    Feature::with("variantShredding", Care::KeptIf(SHREDDED)),
+    Feature::with("variantShredding-preview", Care::KeptIf(SHREDDED)),
+    Feature::kept("variantType", "metadata and value are kept byte for byte"),
+    Feature::kept("variantType-preview", "as `variantType`"),
 ];
 
 /// The newest protocol versions there are: reader and writer.
 const NEWEST: (i32, i32) = (3, 7);
 
 fn care(feature: &str) -> Option<Care> {
-    FEATURES.iter().find(|(name, _)| *name == feature).map(|(_, care)| *care)
+    FEATURES.iter().find(|known| known.name == feature).map(|known| known.care)
 }
 
 impl Protocol {
@@ -84,7 +84,7 @@ impl Protocol {
         }
         for feature in self.reader_features.iter().flatten() {
             match care(feature) {
-                Some(Care::Kept | Care::ReadOnly(_)) => {}
+                Some(Care::Kept | Care::KeptIf(_) | Care::ReadOnly(_)) => {}
                 Some(Care::Refused(why)) => return Err(refusal("the table cannot be read", feature, why)),
                 None => return Err(refusal("the table cannot be read", feature, "unknown feature")),
             }
@@ -113,7 +113,7 @@ impl Protocol {
         }
         for feature in self.writer_features.iter().flatten() {
             match care(feature) {
-                Some(Care::Kept) => {}
+                Some(Care::Kept | Care::KeptIf(_)) => {}
                 Some(Care::ReadOnly(why) | Care::Refused(why)) => return Err(refusal("the table cannot be rewritten", feature, why)),
                 None => return Err(refusal("the table cannot be rewritten", feature, "unknown feature")),
             }
@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_is_refused_by_name() {
-        for feature in ["icebergCompatV2", "materializePartitionColumns", "collations"] {
-            let protocol = protocol(&[], &[feature]);
-            protocol.check_readable().unwrap();
-            assert!(protocol.check_rewritable().unwrap_err().message().contains(feature));
+        for feature in ["coordinatedCommits-preview", "catalogManaged", "geospatial"] {
+            for protocol in [protocol(&[feature], &[feature]), protocol(&[], &[feature])] {
+                assert!(protocol.check_readable().unwrap_err().message().contains(feature));
+                assert!(protocol.check_rewritable().unwrap_err().message().contains(feature));
+            }
         }
-        assert!(protocol(&[], &["coordinatedCommits-preview"]).check_readable().is_err());
-        assert!(protocol(&["variantShredding-preview"], &[]).check_readable().is_err());
+        assert!(FEATURES.is_sorted_by_key(|feature| feature.name));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::actions::Domain;
 use super::replay::State;
-use super::settings;
+use super::{compat, settings};
 use crate::error::{Error, Result};
 use crate::model::RowIdColumns;
 
@@ -31,7 +31,13 @@ pub(super) fn columns(state: &State) -> Result<Option<RowIdColumns>> {
         let name = properties.text(key).map(str::to_string);
         name.ok_or_else(|| Error::corrupt("row tracking is on and a column for it is not named").about("property", key))
     };
-    Ok(Some(RowIdColumns { row_id: name(ROW_ID)?, row_id_field: None, sequence: name(COMMIT_VERSION)?, sequence_field: None }))
+    let fields = compat::is_v3(state).then_some(compat::ROW_ID_FIELDS);
+    Ok(Some(RowIdColumns {
+        row_id: name(ROW_ID)?,
+        row_id_field: fields.map(|(row_id, _)| row_id),
+        sequence: name(COMMIT_VERSION)?,
+        sequence_field: fields.map(|(_, sequence)| sequence),
+    }))
 }
 
 /// Whether the promise can be kept: every live file says where its row ids come from.

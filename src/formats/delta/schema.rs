@@ -19,33 +19,75 @@ pub(super) enum Mapping {
 /// Nested deeper than any real table; stops hostile text before the stack does.
 const MAX_DEPTH: usize = 64;
 
-/// The columns of `text`. Ids are those of the column mapping; without one, numbers from 1 in depth-first order. List elements and map entries
-/// have no id of their own under column mapping: they get negative ones, which files never carry. Columns of type `void` hold nothing but nulls
-/// and are in no file: they are left out.
+/// The columns of `text`. Ids are those of the column mapping; without one, numbers from 1 in depth-first order. Under column mapping, list
+/// elements and map entries have the ids that the column around them gives them for Iceberg's sake, else negative ones, which files never carry.
+/// Columns of type `void` hold nothing but nulls and are in no file: they are left out.
 ///
 /// # Errors
 ///
 /// `Corrupt` for text that is no schema, `Unsupported` for a type we do not know.
 pub(super) fn parse(text: &str, mapping: Mapping) -> Result<Schema> {
+    read(text, mapping, false)
+}
+
+/// As [`parse`], with columns of type `void`. All other columns have the same ids.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub(super) fn parse_with_void(text: &str, mapping: Mapping) -> Result<Schema> {
+    read(text, mapping, true)
+}
+
+fn read(text: &str, mapping: Mapping, void: bool) -> Result<Schema> {
     let json: Json = serde_json::from_str(text).map_err(|e| Error::corrupt("the schema is no JSON").about("column", e.column()))?;
-    let mut reader = Reader { mapping, last: 0 };
-    let fields = reader.members(&json, 0)?;
-    let mut seen = std::collections::HashSet::new();
-    let schema = Schema { fields };
-    if let Some(twice) = schema.leaves_and_groups().find(|field| !seen.insert(field.id)) {
-        return Err(Error::corrupt("two columns have the same id").about("id", twice.id));
+    let read = |nested_ids| {
+        let mut reader = Reader { mapping, nested_ids, last: 0, void: void.then_some(i32::MIN) };
+        reader.members(&json, 0).map(|fields| Schema { fields })
+    };
+    let schema = read(mapping != Mapping::None)?;
+    match same_id_twice(&schema) {
+        None => Ok(schema),
+        // Ids of elements that are wrong are as good as none.
+        Some(_) if mapping != Mapping::None => match read(false)? {
+            plain if same_id_twice(&plain).is_none() => Ok(plain),
+            plain => Err(Error::corrupt("two columns have the same id").about("id", same_id_twice(&plain).unwrap_or_default())),
+        },
+        Some(id) => Err(Error::corrupt("two columns have the same id").about("id", id)),
     }
-    Ok(schema)
+}
+
+fn same_id_twice(schema: &Schema) -> Option<i32> {
+    let mut seen = std::collections::HashSet::new();
+    schema.leaves_and_groups().map(|field| field.id).find(|id| !seen.insert(*id))
+}
+
+/// The nearest column with a name of its own above a list element or map entry, and the way down from it.
+struct Ancestor<'a> {
+    /// Ids by path (`delta.columnMapping.nested.ids`).
+    ids: Option<&'a Json>,
+    /// The physical name, then `element`, `key` or `value` for each step, with dots between them.
+    path: String,
 }
 
 struct Reader {
     mapping: Mapping,
+    /// Whether elements and entries have ids of their own.
+    nested_ids: bool,
     /// The last number given, counting away from zero.
     last: i32,
+    /// The next id for a column of type `void`, if such columns are wanted.
+    void: Option<i32>,
 }
 
 fn bad(what: &'static str) -> Error {
     Error::corrupt("the schema cannot be understood").about("part", what)
+}
+
+/// A column of type `void`: no data file holds it.
+fn void(json: &Json, id: i32) -> Result<Field> {
+    let name = json.get("name").and_then(Json::as_str).ok_or_else(|| bad("name"))?.to_string();
+    Ok(Field { id, physical: name.clone(), name, required: false, ty: Type::Primitive(Primitive::Unknown), initial_default: None })
 }
 
 impl Reader {
@@ -59,8 +101,19 @@ impl Reader {
             return Err(bad("columns nested too deeply"));
         }
         let fields = json.get("fields").and_then(Json::as_array).ok_or_else(|| bad("fields"))?;
-        let stored = fields.iter().filter(|field| !matches!(field.get("type").and_then(Json::as_str), Some("void" | "null")));
-        stored.map(|field| self.field(field, depth)).collect()
+        let is_void = |field: &Json| matches!(field.get("type").and_then(Json::as_str), Some("void" | "null"));
+        let mut members = Vec::with_capacity(fields.len());
+        for field in fields {
+            match &mut self.void {
+                _ if !is_void(field) => members.push(self.field(field, depth)?),
+                None => {}
+                Some(next) => {
+                    members.push(void(field, *next)?);
+                    *next = next.saturating_add(1);
+                }
+            }
+        }
+        Ok(members)
     }
 
     fn field(&mut self, json: &Json, depth: usize) -> Result<Field> {
@@ -75,11 +128,12 @@ impl Reader {
             let id = id.filter(|id| *id >= 0).ok_or_else(|| bad("delta.columnMapping.id"))?;
             (id, physical.ok_or_else(|| bad("delta.columnMapping.physicalName"))?.to_string())
         };
-        let ty = self.ty(json.get("type").ok_or_else(|| bad("type"))?, depth + 1)?;
+        let ids = metadata("delta.columnMapping.nested.ids").filter(|_| self.nested_ids);
+        let ty = self.ty(json.get("type").ok_or_else(|| bad("type"))?, &Ancestor { ids, path: physical.clone() }, depth + 1)?;
         Ok(Field { id, name, physical, required: !nullable, ty, initial_default: None })
     }
 
-    fn ty(&mut self, json: &Json, depth: usize) -> Result<Type> {
+    fn ty(&mut self, json: &Json, above: &Ancestor<'_>, depth: usize) -> Result<Type> {
         if let Some(name) = json.as_str() {
             return primitive(name).map(Type::Primitive);
         }
@@ -88,22 +142,25 @@ impl Reader {
         }
         match json.get("type").and_then(Json::as_str) {
             Some("struct") => Ok(Type::Struct(self.members(json, depth)?)),
-            Some("array") => Ok(Type::List(Box::new(self.entry(json, "element", "elementType", "containsNull", depth)?))),
+            Some("array") => Ok(Type::List(Box::new(self.entry(json, above, ["element", "elementType", "containsNull"], depth)?))),
             Some("map") => {
-                let key = self.entry(json, "key", "keyType", "", depth)?;
-                let value = self.entry(json, "value", "valueType", "valueContainsNull", depth)?;
+                let key = self.entry(json, above, ["key", "keyType", ""], depth)?;
+                let value = self.entry(json, above, ["value", "valueType", "valueContainsNull"], depth)?;
                 Ok(Type::Map(Box::new(key), Box::new(value)))
             }
             // A user-defined type is stored as the type it is built on.
-            Some("udt") => self.ty(json.get("sqlType").ok_or_else(|| bad("sqlType"))?, depth + 1),
+            Some("udt") => self.ty(json.get("sqlType").ok_or_else(|| bad("sqlType"))?, above, depth + 1),
             _ => Err(bad("type")),
         }
     }
 
-    fn entry(&mut self, json: &Json, name: &'static str, ty: &'static str, nulls: &str, depth: usize) -> Result<Field> {
-        let id = self.number();
+    fn entry(&mut self, json: &Json, above: &Ancestor<'_>, [name, ty, nulls]: [&'static str; 3], depth: usize) -> Result<Field> {
+        let number = self.number();
+        let below = Ancestor { ids: above.ids, path: format!("{}.{name}", above.path) };
+        let own = below.ids.and_then(|ids| ids.get(&below.path)?.as_i64()).and_then(|id| i32::try_from(id).ok());
         let nullable = !nulls.is_empty() && json.get(nulls).and_then(Json::as_bool).unwrap_or(true);
-        let ty = self.ty(json.get(ty).ok_or_else(|| bad(ty))?, depth + 1)?;
+        let ty = self.ty(json.get(ty).ok_or_else(|| bad(ty))?, &below, depth + 1)?;
+        let id = own.filter(|id| *id >= 0).unwrap_or(number);
         Ok(Field { id, name: name.into(), physical: name.into(), required: !nullable, ty, initial_default: None })
     }
 }
@@ -169,6 +226,23 @@ mod tests {
         let schema = parse(&nested(), Mapping::Id).unwrap();
         let seen: Vec<_> = schema.leaves_and_groups().map(|f| (f.id, f.physical.as_str())).collect();
         assert_eq!(seen, [(4, "p-4"), (-1, "element"), (7, "p-7"), (9, "p-9")]);
+    }
+
+    #[test]
+    fn elements_and_entries_have_the_ids_that_the_column_around_them_gives_them() {
+        let list = r#"{"type":"array","elementType":{"type":"array","elementType":"long"}}"#;
+        let map = r#"{"type":"map","keyType":"string","valueType":"long"}"#;
+        let with = |ids: &str, column: &str| {
+            column.replacen("\"metadata\":{", &format!("\"metadata\":{{\"delta.columnMapping.nested.ids\":{ids},"), 1)
+        };
+        let a = with(r#"{"p-1.element":100,"p-1.element.element":101}"#, &column("a", list, 1));
+        let b = with(r#"{"p-2.key":102,"p-2.value":103}"#, &column("b", map, 2));
+        let ids =
+            |columns: &[String], mapping| parse(&table(columns), mapping).unwrap().leaves_and_groups().map(|f| f.id).collect::<Vec<_>>();
+        assert_eq!(ids(&[a.clone(), b.clone()], Mapping::Name), [1, 100, 101, 2, 102, 103]);
+        assert_eq!(ids(&[a, b], Mapping::None), [1, 2, 3, 4, 5, 6]);
+        let clash = with(r#"{"p-2.key":2,"p-2.value":103}"#, &column("b", map, 2));
+        assert_eq!(ids(&[clash], Mapping::Id), [2, -1, -2]);
     }
 
     #[test]

@@ -6,12 +6,11 @@ use async_trait::async_trait;
 
 use super::log::{self, Listing};
 use super::replay::{self, State};
-use super::version::DeltaVersion;
-use super::{checkpoint_write, settings};
+use super::{checkpoint_write, checksum_write, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
-use crate::model::Version;
+use crate::model::{At, Version};
 use crate::store::Store;
 
 /// A Delta table at a place.
@@ -30,6 +29,14 @@ impl DeltaTable {
     /// The table whose `_delta_log` lies below `root`.
     pub const fn new(store: Store, root: Location) -> Self {
         Self { store, root }
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) const fn root(&self) -> &Location {
+        &self.root
     }
 
     /// The version the newest checkpoint may have. Only a hint: it may be damaged, stale or missing.
@@ -75,13 +82,13 @@ impl DeltaTable {
         first.map(Err)
     }
 
-    async fn write_checkpoint(&self, version: i64) -> Result<()> {
-        let (state, listing) = self.state(Some(version), true).await?;
+    async fn write_checkpoint(&self, state: &State, listing: &Listing) -> Result<()> {
+        let version = state.version;
         let interval = settings::checkpoint_interval(&state.metadata.configuration);
         if version == 0 || version % interval != 0 || listing.has_checkpoint(version) {
             return Ok(());
         }
-        let hint = checkpoint_write::write(&self.store, &self.root, &state).await?;
+        let hint = checkpoint_write::write(&self.store, &self.root, state).await?;
         // A hint that is ahead of us and true stays.
         if self.hint().await?.is_some_and(|known| known > version && listing.has_checkpoint(known)) {
             return Ok(());
@@ -102,15 +109,20 @@ impl Table for DeltaTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         let (state, listing) = self.state(None, false).await?;
-        let modified = listing.commit(state.version).map(|meta| meta.modified);
-        let kept = listing.whole.then(|| listing.versions());
-        Ok(Arc::new(DeltaVersion::new(self.store.clone(), self.root.clone(), state, kept, modified)?))
+        Ok(Arc::new(self.version(state, &listing)?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        Ok(Arc::new(travel::load(self, at).await?))
     }
 
     async fn settle(&self, version: Version) -> Vec<Error> {
-        match self.write_checkpoint(version.0).await {
-            Ok(()) => Vec::new(),
-            Err(error) => vec![error.about("checkpoint", version)],
-        }
+        let (state, listing) = match self.state(Some(version.0), true).await {
+            Ok(found) => found,
+            Err(error) => return vec![error.about("version", version)],
+        };
+        let checkpoint = self.write_checkpoint(&state, &listing).await.map_err(|error| error.about("checkpoint", version));
+        let checksum = checksum_write::write(&self.store, &self.root, &state).await.map_err(|error| error.about("checksum", version));
+        [checkpoint, checksum].into_iter().filter_map(Result::err).collect()
     }
 }

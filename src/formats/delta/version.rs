@@ -10,13 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
-use super::{commit, dv, entry, output, partition, path, row_tracking, schema, settings, stats_read};
+use super::{check, clustering, commit, compat, dv, entry, mark, output, partition, path, row_tracking, schema, settings, stats_read};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, Lineage, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec,
+    RowDeletes, Snapshot, Type, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -80,22 +81,24 @@ impl DeltaVersion {
         &self.state
     }
 
-    /// Whether the table keeps in-commit timestamps: the feature and the property are both there.
-    pub(super) fn has_commit_times(&self) -> bool {
-        self.state.protocol.writes("inCommitTimestamp")
-            && settings::on(&self.state.metadata.configuration, "delta.enableInCommitTimestamps")
-    }
-
     /// Whether everything the table promises can be kept by a rewrite.
     pub(super) fn rewritable_state(&self) -> Result<()> {
         self.state.protocol.check_rewritable()?;
+        compat::check(&self.state, &self.snapshot.schema)?;
+        let schema = &self.snapshot.schema;
+        if schema.fields.is_empty() || schema.leaves_and_groups().any(|field| field.ty == Type::Struct(Vec::new())) {
+            return Err(Error::unsupported(
+                "the table cannot be rewritten: files cannot hold a struct or a table without columns of a type",
+            ));
+        }
         row_tracking::check(&self.state)
     }
 
     /// How statistics of new files are written.
     pub(super) fn stats_writer(&self) -> Result<StatsWriter<'_>> {
         let fields = output::stored(&self.snapshot.schema, &self.state.metadata.partition_columns);
-        let indexed = stats_write::leaves(&fields, &settings::indexed(&self.state.metadata.configuration));
+        let mut indexed = stats_write::leaves(&fields, &settings::indexed(&self.state.metadata.configuration));
+        indexed.extend(clustering::columns(&self.state, &fields)?);
         Ok(StatsWriter { fields, indexed, tightness: self.state.protocol.has_vectors() })
     }
 
@@ -150,11 +153,16 @@ impl TableVersion for DeltaVersion {
             commit_attempts: 15,
             min_wait_ms: 100,
             max_wait_ms: 10_000,
+            total_wait_ms: 1_800_000,
         }
     }
 
     fn rewritable(&self) -> Result<()> {
         self.rewritable_state()
+    }
+
+    fn markable(&self) -> Result<()> {
+        mark::check(self)
     }
 
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
@@ -164,6 +172,16 @@ impl TableVersion for DeltaVersion {
     async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
         let reads: Vec<_> = files.iter().map(|file| self.deletes_of(file)).collect();
         futures::stream::iter(reads).buffered(VECTORS_AT_A_TIME).try_collect().await
+    }
+
+    fn reading(&self) -> Result<ReadSpec> {
+        let mapping = self.state.mapping()?;
+        let schema = schema::parse_with_void(&self.state.metadata.schema_string, mapping)?;
+        Ok(ReadSpec { schema, matching: output::matching(mapping) })
+    }
+
+    fn constants(&self, partition: &Partition) -> Result<Vec<(i32, Option<Value>)>> {
+        partition::constants(partition, &partition::columns(&self.snapshot.schema, &self.state.metadata.partition_columns)?)
     }
 
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
@@ -183,8 +201,8 @@ impl TableVersion for DeltaVersion {
     }
 
     fn metadata_folders(&self) -> Vec<Location> {
-        // A commit is one file with a name of the protocol's: nothing can be left behind in the log.
-        Vec::new()
+        // Names in the log are the protocol's: only halves of files can be left behind there.
+        vec![super::log::folder(self.root())]
     }
 
     fn data_folders(&self) -> Vec<Location> {
@@ -193,5 +211,9 @@ impl TableVersion for DeltaVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         commit::referenced(self, places).await
+    }
+
+    async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
+        check::check(self, reach, found).await
     }
 }

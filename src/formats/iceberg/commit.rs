@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes as Buffer;
 
 use super::document::{self, NewSnapshot};
-use super::manifest::{self, FileContent, ManifestReader, Status};
+use super::manifest::{FileContent, ManifestReader, Status};
 use super::manifest_list::{self, Content, FieldSummary, ListHeader, ManifestFile};
 use super::manifest_write::{Commit, ManifestWriter};
 use super::metadata::{Metadata, SnapshotView};
@@ -17,12 +17,12 @@ use super::scan::{FileMaker, Scan};
 use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
-use super::table::{IcebergVersion, same_file};
-use super::{dangling, features};
+use super::table::IcebergVersion;
+use super::{features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{Change, DataFile, OperationId, Version, digest};
+use crate::model::{Change, DataFile, Intent, OperationId, Version, digest};
 use crate::store::Put;
 use crate::units::Timestamp;
 
@@ -56,44 +56,56 @@ pub(crate) async fn offer(version: &IcebergVersion, change: &Change, now: Timest
     }
 }
 
-/// The version that part `part` of `operation` made, among the current snapshot and its ancestors after `since`.
+/// The version that part `part` of `operation` made, among all snapshots that are listed: one that was rolled back or lies on a branch was
+/// made all the same. That there is none is certain only where the ancestors of the current snapshot lead back to `since`.
 ///
 /// # Errors
 ///
-/// `Corrupt` if the current snapshot is not listed.
+/// `Unavailable` if they do not: what was made after `since` may have been expired or rolled back. `Corrupt` if the current snapshot is not listed.
 pub(crate) fn find(metadata: &Metadata, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
     let part = part.to_string();
+    let is_ours = |snapshot: &SnapshotView<'_>| {
+        snapshot.summary(summary::OPERATION_ID) == Some(&operation.0) && snapshot.summary(summary::OPERATION_PART) == Some(&part)
+    };
+    if let Some(ours) = metadata.snapshots().find(is_ours) {
+        return Ok(ours.version());
+    }
+    match since {
+        Some(since) if !leads_back_to(metadata, since)? => {
+            Err(Error::unavailable("the table's history no longer leads back to the version the run began on").about("since", since))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn leads_back_to(metadata: &Metadata, version: Version) -> Result<bool> {
     let mut seen = HashSet::new();
     let mut next = metadata.current()?;
     while let Some(snapshot) = next {
-        if snapshot.version() == since || !seen.insert(snapshot.id()) {
-            break;
+        if snapshot.version() == Some(version) {
+            return Ok(true);
         }
-        let ours = snapshot.summary(summary::OPERATION_ID) == Some(&operation.0);
-        if ours && snapshot.summary(summary::OPERATION_PART) == Some(&part) {
-            return Ok(snapshot.version());
-        }
-        next = snapshot.parent().and_then(|parent| metadata.snapshot(parent));
+        next = if seen.insert(snapshot.id()) { snapshot.parent().and_then(|parent| metadata.snapshot(parent)) } else { None };
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// One attempt at a replacement.
-struct Replace<'a> {
-    scan: &'a Scan,
-    metadata: &'a Metadata,
-    change: &'a Change,
-    parent: SnapshotView<'a>,
-    parent_id: i64,
-    commit: Commit,
-    names: Names,
-    tally: Tally,
+pub(super) struct Replace<'a> {
+    pub(super) scan: &'a Scan,
+    pub(super) metadata: &'a Metadata,
+    pub(super) change: &'a Change,
+    pub(super) parent: SnapshotView<'a>,
+    pub(super) parent_id: i64,
+    pub(super) commit: Commit,
+    pub(super) names: Names,
+    pub(super) tally: Tally,
     /// Places of what this attempt has written, for cleaning up.
-    written: Vec<Location>,
+    pub(super) written: Vec<Location>,
 }
 
 /// The files to remove, by place: group and file.
-type Wanted<'a> = HashMap<&'a Location, (usize, &'a DataFile)>;
+pub(super) type Wanted<'a> = HashMap<&'a Location, (usize, &'a DataFile)>;
 
 impl<'a> Replace<'a> {
     fn new(version: &'a IcebergVersion, change: &'a Change) -> Result<Self> {
@@ -117,7 +129,7 @@ impl<'a> Replace<'a> {
 
     /// Writes a manifest under a name that nothing has yet. Files of other attempts are neither replaced nor counted as written by this one:
     /// an earlier attempt may have landed, or may yet.
-    async fn put_manifest(&mut self, bytes: Buffer) -> Result<String> {
+    pub(super) async fn put_manifest(&mut self, bytes: Buffer) -> Result<String> {
         loop {
             let place = self.names.manifest();
             if self.scan.store.put_if_absent(&place, bytes.clone()).await? == Put::Created {
@@ -139,15 +151,11 @@ impl<'a> Replace<'a> {
     }
 
     async fn prepare(&mut self, now: Timestamp) -> Result<NewMetadata> {
-        let wanted: Wanted<'a> = (0..)
-            .zip(&self.change.groups)
-            .flat_map(|(at, group)| group.removes.iter().map(move |file| (&file.location, (at, file))))
-            .collect();
         let listed = self.scan.manifests().await?;
-        let (mut after, sequences) = self.remove_data(&listed, &wanted).await?;
-        let added = self.add(&sequences).await?;
-        after.extend(self.remove_deletes(&listed, &wanted).await?);
-        after.splice(0..0, added);
+        let mut after = match self.change.intent {
+            Intent::Rearrange => self.replace(&listed).await?,
+            Intent::DeleteRows => self.mark(&listed).await?,
+        };
         let rows = self.assign_row_ids(&mut after)?;
         let sequence = self.commit.sequence;
         let header = ListHeader {
@@ -159,7 +167,7 @@ impl<'a> Replace<'a> {
         };
         let sync = digest(&[&self.commit.snapshot.to_string()]);
         let bytes = manifest_list::write(&after, header, &self.commit.codec, sync)?;
-        let summary = summary::summary(&self.tally, self.parent, &after, &self.change.operation, self.change.part);
+        let summary = summary::summary(self.change.intent, &self.tally, self.parent, &after, (&self.change.operation, self.change.part));
         let snapshot = NewSnapshot {
             id: self.commit.snapshot,
             parent: self.parent_id,
@@ -182,14 +190,29 @@ impl<'a> Replace<'a> {
         Ok(new)
     }
 
+    /// The manifests after files were replaced by others.
+    async fn replace(&mut self, listed: &[ManifestFile]) -> Result<Vec<ManifestFile>> {
+        let wanted: Wanted<'a> = (0..)
+            .zip(&self.change.groups)
+            .flat_map(|(at, group)| group.removes.iter().map(move |file| (&file.location, (at, file))))
+            .collect();
+        let (kept, sequences) = self.remove_data(listed, &wanted).await?;
+        let mut after = self.add(&sequences).await?;
+        after.extend(kept);
+        after.extend(self.remove_deletes(listed, &wanted, &sequences).await?);
+        Ok(after)
+    }
+
     /// Writes the data manifests that hold removed files again. Returns all data manifests, and the data sequence number that each group's new
-    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too.
+    /// files get: the greatest of what they replace, so that every equality delete that came or comes after it applies to them too; that of
+    /// [`Self::applied_until`], if it is greater; that of this commit where rows move to another spec.
     async fn remove_data(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<(Vec<ManifestFile>, Vec<i64>)> {
         let index = self.scan.deletes().await?;
         let specs: HashSet<i32> = wanted.values().map(|(_, file)| file.partition.spec_id).collect();
         let mut sequences = vec![0i64; self.change.groups.len()];
         let mut found: HashSet<Location> = HashSet::new();
-        let mut partitions: HashSet<String> = HashSet::new();
+        let adds = self.change.groups.iter().flat_map(|group| &group.adds);
+        let mut partitions: HashSet<String> = adds.map(|file| partition_key(&file.partition)).collect();
         let mut out = Vec::new();
         // Manifests that only say what earlier snapshots deleted are not carried on.
         for manifest in listed.iter().filter(|manifest| manifest.content == Content::Data && !manifest.is_dead()) {
@@ -208,11 +231,13 @@ impl<'a> Replace<'a> {
                 }
                 let Some((group, planned)) = wanted.get(&self.metadata.place(&entry.path)?) else { continue };
                 let file = maker.file(&entry, &columns)?;
-                if !same_file(planned, &file) || !found.insert(file.location.clone()) {
+                let replaces = self.change.groups.get(*group).is_some_and(|group| reshape::still_replaces(group, planned, &file));
+                if !replaces || !found.insert(file.location.clone()) {
                     return Err(conflict().about("file", &file.location));
                 }
+                let applied = self.applied_until(*group, &index, (planned, &file))?;
                 if let Some(sequence) = sequences.get_mut(*group) {
-                    *sequence = (*sequence).max(entry.sequence);
+                    *sequence = (*sequence).max(entry.sequence).max(applied);
                 }
                 self.tally.removed_files += 1;
                 self.tally.removed_rows += entry.records;
@@ -226,11 +251,17 @@ impl<'a> Replace<'a> {
             return Err(conflict().about("files_gone", wanted.len() - found.len()));
         }
         self.tally.changed_partitions = partitions.len() as u64;
+        // Rows that move come among equality deletes that were never theirs: every one that is there already must be older than they.
+        for (group, sequence) in self.change.groups.iter().zip(&mut sequences) {
+            if reshape::moves(group) {
+                *sequence = self.commit.sequence;
+            }
+        }
         Ok((out, sequences))
     }
 
     /// Writes `manifest` again with the entries at the places `gone` as deleted.
-    async fn rewrite(&mut self, manifest: &ManifestFile, gone: &HashSet<usize>) -> Result<ManifestFile> {
+    pub(super) async fn rewrite(&mut self, manifest: &ManifestFile, gone: &HashSet<usize>) -> Result<ManifestFile> {
         let reader: ManifestReader = self.scan.open(manifest).await?;
         let spec = Arc::clone(self.metadata.spec(reader.spec_id)?);
         let understood = spec.understood().is_ok();
@@ -250,7 +281,7 @@ impl<'a> Replace<'a> {
     }
 
     /// A manifest that stays as it is, with everything the new list must say of it.
-    async fn complete(&self, manifest: &ManifestFile) -> Result<ManifestFile> {
+    pub(super) async fn complete(&self, manifest: &ManifestFile) -> Result<ManifestFile> {
         let counted = manifest.files.iter().chain(&manifest.rows).all(Option::is_some);
         let known = manifest.spec_id.is_some() && manifest.added_snapshot.is_some() && manifest.length > 0;
         if known && (counted || self.commit.version == 1) {
@@ -311,45 +342,9 @@ impl<'a> Replace<'a> {
         Ok(out)
     }
 
-    async fn close(&mut self, writer: ManifestWriter, summaries: Option<&Option<Vec<FieldSummary>>>) -> Result<ManifestFile> {
+    pub(super) async fn close(&mut self, writer: ManifestWriter, summaries: Option<&Option<Vec<FieldSummary>>>) -> Result<ManifestFile> {
         let (bytes, file) = writer.finish(summaries)?;
         Ok(ManifestFile { path: self.put_manifest(bytes).await?, ..file })
-    }
-
-    /// Writes the delete manifests again that hold deletes of removed files alone (or, if asked, of no live file). Returns all delete manifests.
-    async fn remove_deletes(&mut self, listed: &[ManifestFile], wanted: &Wanted<'a>) -> Result<Vec<ManifestFile>> {
-        let index = self.scan.deletes().await?;
-        let belongs = |target: &Option<Location>| target.as_ref().is_some_and(|target| wanted.contains_key(target));
-        let mut dead: HashSet<String> =
-            index.files().iter().filter(|file| belongs(&file.target)).map(|file| file.reference.key.clone()).collect();
-        if self.change.drop_dangling_deletes {
-            dead.extend(dangling::find(self.scan, &index, &|place: &Location| wanted.contains_key(place)).await?);
-        }
-        let mut out = Vec::new();
-        for manifest in listed.iter().filter(|manifest| manifest.content == Content::Deletes && !manifest.is_dead()) {
-            if dead.is_empty() {
-                out.push(self.complete(manifest).await?);
-                continue;
-            }
-            let mut gone: HashSet<usize> = HashSet::new();
-            for (at, entry) in self.scan.open(manifest).await?.enumerate() {
-                let entry = entry?;
-                if entry.status != Status::Deleted && dead.contains(&super::deletes::key(&entry)) {
-                    gone.insert(at);
-                    self.tally_delete(&entry);
-                }
-            }
-            out.push(if gone.is_empty() { self.complete(manifest).await? } else { self.rewrite(manifest, &gone).await? });
-        }
-        Ok(out)
-    }
-
-    fn tally_delete(&mut self, entry: &manifest::Entry) {
-        let vector = (entry.format == "puffin").then_some(entry.blob).flatten();
-        self.tally.removed_vectors += u64::from(vector.is_some());
-        self.tally.removed_position_files += u64::from(vector.is_none());
-        self.tally.removed_positions += entry.records;
-        self.tally.removed_bytes += vector.map_or(entry.size, |(_, size)| size);
     }
 
     /// Gives every data manifest without a first row id one (Iceberg spec, "First Row ID Assignment"). Returns the snapshot's first row id and
@@ -370,7 +365,8 @@ impl<'a> Replace<'a> {
     }
 }
 
-fn conflict() -> Error {
+/// What to say when another writer was first.
+pub(super) fn conflict() -> Error {
     Error::conflict("files to be replaced have changed since they were read")
 }
 

@@ -26,6 +26,10 @@ pub(crate) struct DeleteFile {
     pub(crate) reference: DeleteRef,
     /// Where it lies.
     pub(crate) location: Location,
+    /// The same as the manifest spells it.
+    pub(crate) path: String,
+    /// Bytes.
+    pub(crate) size: u64,
     /// Its format's name.
     pub(crate) format: String,
     /// Deletes in it.
@@ -36,6 +40,10 @@ pub(crate) struct DeleteFile {
     pub(crate) target: Option<Location>,
     /// Where the vector starts in its file, and its bytes.
     pub(crate) blob: Option<(u64, u64)>,
+    /// The columns that an equality delete compares.
+    pub(crate) compared: Vec<i32>,
+    /// The key of the partition it is for; `None` for all, and where it has a target.
+    pub(crate) partition: Option<Arc<str>>,
     /// Bounds of the data files' paths.
     range: Option<(String, String)>,
 }
@@ -96,14 +104,19 @@ impl DeleteFile {
             _ => DeleteKind::Positions,
         };
         let rows = target.is_some().then_some(entry.records);
+        let compared = columns.file_field(entry, "equality_ids").and_then(Datum::as_items).unwrap_or_default();
         Ok(Self {
             reference: DeleteRef { kind, key: key(entry), rows },
             location: metadata.place(&entry.path)?,
+            path: entry.path.clone(),
+            size: entry.size,
             format: entry.format.clone(),
             records: entry.records,
             sequence: entry.sequence,
             target,
             blob: entry.blob,
+            compared: compared.iter().filter_map(|id| i32::try_from(id.as_long()?).ok()).collect(),
+            partition: None,
             range,
         })
     }
@@ -133,7 +146,7 @@ impl DeleteIndex {
         spec_id: i32,
         interner: &mut Interner,
     ) -> Result<()> {
-        let file = DeleteFile::of(entry, columns, metadata)?;
+        let mut file = DeleteFile::of(entry, columns, metadata)?;
         let spec = metadata.spec(spec_id)?;
         let at = self.files.len();
         self.by_key.insert(file.reference.key.clone(), at);
@@ -143,6 +156,7 @@ impl DeleteIndex {
             (None, _) => {
                 let tuple: &[Datum] = columns.tuple(entry);
                 let (_, key) = interner.partition(spec, tuple)?;
+                file.partition = Some(Arc::clone(&key));
                 self.by_partition.entry(key).or_default().push(at);
             }
         }
@@ -192,11 +206,15 @@ mod tests {
         DeleteFile {
             reference: DeleteRef { kind, key: key.into(), rows: None },
             location: Location::parse("/t/d").unwrap(),
+            path: "/t/d".into(),
+            size: 1,
             format: "parquet".into(),
             records: 1,
             sequence,
             target: None,
             blob: None,
+            compared: Vec::new(),
+            partition: None,
             range: None,
         }
     }

@@ -6,9 +6,10 @@ use bytes::Bytes as Buffer;
 use serde_json::{Map, Value as Json, json};
 
 use super::metadata::Metadata;
+use super::refs::MAIN;
 use crate::error::{Error, Result};
 
-/// A new snapshot on the main branch.
+/// A new snapshot on the branch the table is seen from.
 #[derive(Debug)]
 pub(crate) struct NewSnapshot {
     /// Its id.
@@ -44,7 +45,7 @@ fn list<'a>(doc: &'a mut Map<String, Json>, key: &str) -> Result<&'a mut Vec<Jso
     entry.as_array_mut().ok_or_else(|| wrong("a list is none"))
 }
 
-/// The document with `snapshot` as the current one.
+/// The document with `snapshot` as the head of the branch the table is seen from.
 ///
 /// # Errors
 ///
@@ -56,10 +57,13 @@ pub(crate) fn next(metadata: &Metadata, snapshot: &NewSnapshot) -> Result<Json> 
     list(members, "snapshots")?.push(snapshot_json(metadata, snapshot));
     let refs = members.entry("refs").or_insert_with(|| json!({}));
     let refs = refs.as_object_mut().ok_or_else(|| wrong("its refs are no object"))?;
-    let main = refs.entry("main").or_insert_with(|| json!({"type": "branch"}));
-    main.as_object_mut().ok_or_else(|| wrong("the main branch is no object"))?.insert("snapshot-id".into(), snapshot.id.into());
-    members.insert("current-snapshot-id".into(), snapshot.id.into());
-    list(members, "snapshot-log")?.push(json!({"timestamp-ms": snapshot.time, "snapshot-id": snapshot.id}));
+    let branch = refs.entry(metadata.reference.as_deref().unwrap_or(MAIN)).or_insert_with(|| json!({"type": "branch"}));
+    branch.as_object_mut().ok_or_else(|| wrong("a branch is no object"))?.insert("snapshot-id".into(), snapshot.id.into());
+    // Other branches have a head alone: what is current, and the log of what was, are the main branch's.
+    if metadata.reference.is_none() {
+        members.insert("current-snapshot-id".into(), snapshot.id.into());
+        list(members, "snapshot-log")?.push(json!({"timestamp-ms": snapshot.time, "snapshot-id": snapshot.id}));
+    }
     let log = list(members, "metadata-log")?;
     log.push(json!({"timestamp-ms": last_updated, "metadata-file": metadata.spell(&metadata.file)}));
     let kept = metadata.properties.get("write.metadata.previous-versions-max").and_then(|n| n.parse().ok()).unwrap_or(100usize).max(1);

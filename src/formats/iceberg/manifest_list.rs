@@ -16,6 +16,16 @@ pub(crate) enum Content {
     Deletes,
 }
 
+impl Content {
+    /// The word for it in the header of a manifest.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Deletes => "deletes",
+        }
+    }
+}
+
 /// What a manifest holds of one partition field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FieldSummary {

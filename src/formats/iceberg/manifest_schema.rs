@@ -27,6 +27,10 @@ fn list(id: i32, name: &str, element: i32, ty: &str) -> Json {
 /// The schema of entries of `spec` in a table of format `version`, with data files in the order of
 /// [`super::manifest_write`].
 pub(crate) fn entries(spec: &Spec, version: u8) -> Json {
+    schema(spec, version, false)
+}
+
+fn schema(spec: &Spec, version: u8, deletes: bool) -> Json {
     let long = json!("long");
     let mut file = Vec::new();
     if version > 1 {
@@ -54,7 +58,11 @@ pub(crate) fn entries(spec: &Spec, version: u8) -> Json {
     file.push(optional(140, "sort_order_id", &json!("int")));
     if version > 2 {
         file.push(first_row_id());
+    }
+    if version > 2 || deletes {
         file.push(optional(143, "referenced_data_file", &json!("string")));
+    }
+    if version > 2 {
         file.push(optional(144, "content_offset", &long));
         file.push(optional(145, "content_size_in_bytes", &long));
     }
@@ -66,6 +74,11 @@ pub(crate) fn entries(spec: &Spec, version: u8) -> Json {
     }
     fields.push(required(2, "data_file", &json!({"type": "record", "name": "r2", "fields": file})));
     json!({"type": "record", "name": "manifest_entry", "fields": fields})
+}
+
+/// As [`entries`], for delete files: these say which data file they are for, in format version 2 too.
+pub(crate) fn delete_entries(spec: &Spec, version: u8) -> Json {
+    schema(spec, version, true)
 }
 
 /// The field for the first row id of a file.
@@ -110,7 +123,7 @@ fn avro_type(ty: Option<Primitive>) -> Json {
     let stamp = |name: &str, utc: bool| json!({"type": "long", "logicalType": name, "adjust-to-utc": utc});
     match ty {
         Some(Primitive::Boolean) => json!("boolean"),
-        Some(Primitive::Byte | Primitive::Short | Primitive::Int) | None => json!("int"),
+        Some(Primitive::Byte | Primitive::Short | Primitive::Int | Primitive::Unknown) | None => json!("int"),
         Some(Primitive::Long) => json!("long"),
         Some(Primitive::Float) => json!("float"),
         Some(Primitive::Double) => json!("double"),

@@ -6,6 +6,7 @@ use bytes::Bytes as Buffer;
 use serde_json::Value as Json;
 
 use super::avro::{Datum, Writer};
+use super::delete_files::NewDeletes;
 use super::manifest::{Entry, FileContent, ManifestReader, Status};
 use super::manifest_list::{Content, FieldSummary, ManifestFile};
 use super::manifest_schema as schema;
@@ -65,6 +66,19 @@ impl ManifestWriter {
     ///
     /// `Unsupported` if the spec's values cannot be written.
     pub(crate) fn for_added(commit: &Commit, spec: &Arc<Spec>, table_schema: &Json) -> Result<Self> {
+        Self::for_new(commit, spec, table_schema, Content::Data)
+    }
+
+    /// A manifest for new delete files, as [`Self::for_added`].
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the spec's values cannot be written.
+    pub(crate) fn for_added_deletes(commit: &Commit, spec: &Arc<Spec>, table_schema: &Json) -> Result<Self> {
+        Self::for_new(commit, spec, table_schema, Content::Deletes)
+    }
+
+    fn for_new(commit: &Commit, spec: &Arc<Spec>, table_schema: &Json, content: Content) -> Result<Self> {
         spec.understood()?;
         let schema_id = table_schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0);
         let text = |key: &str, value: String| (key.to_string(), value.into_bytes());
@@ -76,9 +90,11 @@ impl ManifestWriter {
             text("format-version", commit.version.to_string()),
         ];
         if commit.version > 1 {
-            header.push(text("content", "data".to_string()));
+            header.push(text("content", content.as_str().to_string()));
         }
-        Self::start(commit, spec, Content::Data, &schema::entries(spec, commit.version), &header)
+        let schema =
+            if content == Content::Data { schema::entries(spec, commit.version) } else { schema::delete_entries(spec, commit.version) };
+        Self::start(commit, spec, content, &schema, &header)
     }
 
     /// A manifest that takes the entries of `old` over. Fields that the table's format version needs and the old manifest has not are added.
@@ -88,7 +104,6 @@ impl ManifestWriter {
     /// `Corrupt` if the old manifest's schema is no manifest's.
     pub(crate) fn for_rewritten(commit: &Commit, spec: &Arc<Spec>, old: &ManifestReader, content: Content) -> Result<Self> {
         let mut header: Vec<(String, Vec<u8>)> = old.header().to_vec();
-        let content_name = if content == Content::Data { "data" } else { "deletes" };
         let mut set = |key: &str, value: String| match header.iter_mut().find(|(name, _)| name == key) {
             Some(entry) => entry.1 = value.into_bytes(),
             None => header.push((key.to_string(), value.into_bytes())),
@@ -96,7 +111,7 @@ impl ManifestWriter {
         set("format-version", commit.version.to_string());
         set("partition-spec-id", spec.id.to_string());
         if commit.version > 1 {
-            set("content", content_name.to_string());
+            set("content", content.as_str().to_string());
         }
         let schema = widened(old, commit.version)?;
         Self::start(commit, spec, content, &schema, &header)
@@ -133,18 +148,35 @@ impl ManifestWriter {
         self.count(Status::Added, signed(file.rows)?, sequence, Some(&file.partition))
     }
 
-    fn added(&self, file: &NewFile, path: &str, modes: &Modes, sequence: i64) -> Result<Datum> {
-        let version = self.commit.version;
-        if file.partition.fields.len() != self.spec.fields.len() || file.partition.spec_id != self.spec.id {
+    /// Adds a new delete file, whose data sequence number is that of the commit.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if the file's partition does not fit the spec.
+    pub(crate) fn add_deletes(&mut self, file: &NewDeletes) -> Result<()> {
+        let snapshot = Datum::Long(self.commit.snapshot);
+        let record = file.record(self.commit.version, self.tuple(&file.partition)?)?;
+        self.writer.append(&Datum::Record(vec![Datum::Long(1), snapshot, Datum::Null, Datum::Null, Datum::Record(record)]))?;
+        self.count(Status::Added, signed(file.records)?, self.commit.sequence, Some(&file.partition))
+    }
+
+    fn tuple(&self, partition: &Partition) -> Result<Datum> {
+        if partition.fields.len() != self.spec.fields.len() || partition.spec_id != self.spec.id {
             return Err(Error::bug("a new file's partition does not fit its spec").about("spec", self.spec.id));
         }
-        let tuple = self.spec.fields.iter().zip(&file.partition.fields);
+        let tuple = self.spec.fields.iter().zip(&partition.fields);
         let tuple = tuple.map(|(field, value)| field.ty.map_or(Datum::Null, |ty| values::to_datum(value.value.as_ref(), ty)));
+        Ok(Datum::Record(tuple.collect()))
+    }
+
+    fn added(&self, file: &NewFile, path: &str, modes: &Modes, sequence: i64) -> Result<Datum> {
+        let version = self.commit.version;
+        let tuple = self.tuple(&file.partition)?;
         let mut record = Vec::new();
         if version > 1 {
             record.push(Datum::Long(0));
         }
-        record.extend([Datum::Text(path.to_string()), Datum::Text("PARQUET".to_string()), Datum::Record(tuple.collect())]);
+        record.extend([Datum::Text(path.to_string()), Datum::Text("PARQUET".to_string()), tuple]);
         record.extend([Datum::Long(signed(file.rows)?), Datum::Long(signed(file.size.0)?)]);
         if version == 1 {
             // Required by the schema of format version 1, read by nobody; the specification fixes no value.

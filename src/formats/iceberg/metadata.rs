@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::schemas::{current_schema, every_column};
 use super::spec::Spec;
+use super::travel::Pin;
 use super::types;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -19,7 +21,7 @@ use crate::units::Timestamp;
 const MAX_DOCUMENT: u64 = 1 << 30;
 
 /// One metadata file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metadata {
     /// The whole document.
     pub(crate) doc: Json,
@@ -27,8 +29,10 @@ pub(crate) struct Metadata {
     pub(crate) file: Location,
     /// The table's location as the document says.
     pub(crate) location: Location,
-    /// What relative paths are relative to, where the document has such.
-    base: Option<Location>,
+    /// What relative paths mean, where the document has such.
+    base: Option<Relative>,
+    /// The branch or tag that the table is seen from; `None` is `main`.
+    pub(crate) reference: Option<String>,
     /// 1, 2 or 3.
     pub(crate) format_version: u8,
     /// The current schema.
@@ -43,13 +47,16 @@ pub(crate) struct Metadata {
     pub(crate) default_spec: i32,
     /// Table properties.
     pub(crate) properties: BTreeMap<String, String>,
+    /// The snapshot that is read instead of the main branch's. What is pinned can only be read.
+    pub(super) pin: Option<Pin>,
 }
 
 /// One snapshot of the document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotView<'a>(pub(crate) &'a Json);
 
-fn wrong(what: &'static str) -> Error {
+/// Metadata is damaged in the way that `what` says.
+pub(super) fn wrong(what: &'static str) -> Error {
     Error::corrupt(format!("table metadata is damaged: {what}"))
 }
 
@@ -102,6 +109,7 @@ impl Metadata {
             file: file.clone(),
             location,
             base,
+            reference: None,
             format_version,
             schema,
             schema_json,
@@ -109,6 +117,7 @@ impl Metadata {
             specs,
             default_spec,
             properties,
+            pin: None,
             doc,
         })
     }
@@ -120,19 +129,23 @@ impl Metadata {
     /// `Unsupported` for a relative path in a table that has no relative location.
     pub(crate) fn place(&self, path: &str) -> Result<Location> {
         let parsed = match &self.base {
-            Some(base) => Location::parse_below(path, base),
+            Some(base) => base.place(path, &self.location),
             None => Location::parse(path),
         };
         parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
     }
 
-    /// The snapshot that is current on the main branch.
+    /// The snapshot that is read: the pinned one, else the one that is current on the main branch, or on the branch or tag the table is seen from.
     ///
     /// # Errors
     ///
     /// `Corrupt` if it is not in the document.
     pub(crate) fn current(&self) -> Result<Option<SnapshotView<'_>>> {
-        match self.doc.get("current-snapshot-id").and_then(Json::as_i64) {
+        if let Some(pin) = self.pin {
+            return Ok(pin.snapshot.and_then(|id| self.snapshot(id)));
+        }
+        let head = self.seen_from().map(|reference| reference.snapshot);
+        match head.or_else(|| self.number("current-snapshot-id")) {
             None | Some(-1) => Ok(None),
             Some(id) => self.snapshot(id).map(Some).ok_or_else(|| wrong("the current snapshot is not listed").about("snapshot", id)),
         }
@@ -190,51 +203,48 @@ impl Metadata {
     }
 }
 
-/// The table's location, and what relative paths mean: a relative location names the tail of the place the table was opened at.
-fn locate(text: &str, file: &Location, root: Option<&Location>) -> Result<(Location, Option<Location>)> {
+/// What relative paths of a table with a relative location mean: the location has no place of its own, so that the table lies where it was opened.
+#[derive(Debug, Clone)]
+struct Relative {
+    /// The location as a path.
+    own: String,
+    /// What all paths are relative to, where the place the table was opened at ends like its location.
+    folder: Option<Location>,
+}
+
+impl Relative {
+    fn new(text: &str, opened: &Location) -> Option<Self> {
+        let own = Location::parse(&format!("/{text}")).ok()?.path().to_string();
+        let parents = own.split('/').filter(|segment| !segment.is_empty()).count();
+        let folder = (0..parents).try_fold(opened.clone(), |folder, _| folder.parent());
+        let folder = folder.filter(|folder| folder.join(text).ok().as_ref() == Some(opened));
+        Some(Self { own, folder })
+    }
+
+    fn place(&self, path: &str, table: &Location) -> Result<Location> {
+        let absolute = Location::parse(path);
+        if absolute.is_ok() {
+            return absolute;
+        }
+        let plain = Location::parse(&format!("/{path}"))?;
+        match (plain.path().strip_prefix(&self.own).and_then(|rest| rest.strip_prefix('/')), &self.folder) {
+            (Some(below), _) => table.join(below),
+            (None, Some(folder)) => folder.join(path),
+            (None, None) => absolute,
+        }
+    }
+}
+
+/// The table's location, and what relative paths mean.
+fn locate(text: &str, file: &Location, root: Option<&Location>) -> Result<(Location, Option<Relative>)> {
     if let Ok(location) = Location::parse(text) {
         return Ok((location, None));
     }
     let opened = root.cloned().or_else(|| file.parent().and_then(|folder| folder.parent()));
-    let base = opened.as_ref().and_then(|opened| {
-        let mut base = opened.clone();
-        let tail = Location::parse(&format!("/{text}")).ok()?;
-        for _ in tail.path().split('/').filter(|segment| !segment.is_empty()) {
-            base = base.parent()?;
-        }
-        (base.join(text).ok().as_ref() == Some(opened)).then_some(base)
-    });
-    match (base, opened) {
-        (Some(base), Some(opened)) => Ok((opened, Some(base))),
-        _ => Err(Error::unsupported("the table's location is relative and does not end like the place it was opened at")
-            .about("location", text)
-            .hint("move the table to a folder of that name, or rewrite its metadata with absolute paths")),
-    }
-}
-
-fn current_schema(doc: &Json) -> Result<(Json, i64)> {
-    let id = doc.get("current-schema-id").and_then(Json::as_i64);
-    let listed = doc.get("schemas").and_then(Json::as_array);
-    let found = match (listed, id) {
-        (Some(listed), Some(id)) => listed.iter().find(|schema| schema_id(schema) == id),
-        (Some(listed), None) if doc.get("schema").is_none() => listed.iter().max_by_key(|schema| schema_id(schema)),
-        _ => None,
-    };
-    let found = found.or_else(|| doc.get("schema")).ok_or_else(|| wrong("the current schema is not listed"))?;
-    Ok((found.clone(), schema_id(found)))
-}
-
-fn schema_id(schema: &Json) -> i64 {
-    schema.get("schema-id").and_then(Json::as_i64).unwrap_or(0)
-}
-
-/// The newest form of every column the table ever had: old specs may name columns that were dropped.
-fn every_column(doc: &Json, current: &Schema) -> BTreeMap<i32, Field> {
-    let mut listed: Vec<&Json> = doc.get("schemas").and_then(Json::as_array).into_iter().flatten().collect();
-    listed.sort_by_key(|schema| schema_id(schema));
-    let old: Vec<Schema> = listed.into_iter().filter_map(|schema| types::schema(schema).ok()).collect();
-    let fields = old.iter().chain([current]).flat_map(|schema| schema.leaves_and_groups().cloned().collect::<Vec<_>>());
-    fields.map(|field| (field.id, field)).collect()
+    let wrong = || Error::unsupported("the table's location is relative and means nothing here").about("location", text);
+    let opened = opened.ok_or_else(wrong)?;
+    let base = Relative::new(text, &opened).ok_or_else(wrong)?;
+    Ok((opened, Some(base)))
 }
 
 fn specs(doc: &Json, columns: &BTreeMap<i32, Field>) -> Result<BTreeMap<i32, Arc<Spec>>> {
@@ -273,6 +283,11 @@ impl<'a> SnapshotView<'a> {
     /// When it was made.
     pub(crate) fn time(self) -> Option<Timestamp> {
         self.0.get("timestamp-ms").and_then(Json::as_i64).map(Timestamp)
+    }
+
+    /// Its sequence number.
+    pub(crate) fn sequence(self) -> Option<i64> {
+        self.0.get("sequence-number").and_then(Json::as_i64)
     }
 
     /// Where its manifest list lies, as the metadata spells it.
@@ -333,12 +348,16 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_location_is_the_tail_of_where_the_table_lies() {
+    fn a_relative_location_is_where_the_table_was_opened() {
         let mut doc = document();
         doc["location"] = "data/t".into();
         let metadata = parse(&doc, "/home/x/data/t/metadata/v1.metadata.json").unwrap();
         assert_eq!(metadata.place("data/t/f.parquet").unwrap(), Location::parse("/home/x/data/t/f.parquet").unwrap());
-        assert!(parse(&doc, "/home/x/other/metadata/v1.metadata.json").is_err());
+        let moved = parse(&doc, "/home/x/other/metadata/v1.metadata.json").unwrap();
+        assert_eq!(moved.place("./data/t/d/f.parquet").unwrap(), Location::parse("/home/x/other/d/f.parquet").unwrap());
+        assert_eq!(moved.place("/abs/f").unwrap(), Location::parse("/abs/f").unwrap());
+        assert!(moved.place("data/tt/f.parquet").is_err());
+        assert_eq!(metadata.place("data/tt/f.parquet").unwrap(), Location::parse("/home/x/data/tt/f.parquet").unwrap());
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! had: what we do not know survives. The place of the current metadata is a [`Pointer`]'s business.
 
 mod avro;
+mod check;
 mod commit;
+mod commit_deletes;
 mod dangling;
+mod delete_files;
 mod deletes;
 mod document;
+mod equality;
 mod features;
 mod manifest;
 mod manifest_list;
@@ -20,8 +24,12 @@ mod pointer;
 mod positions;
 mod puffin;
 mod references;
+mod refs;
+mod reshape;
 mod row_deletes;
+mod row_delta;
 mod scan;
+mod schemas;
 mod spec;
 mod stats;
 mod summary;
@@ -29,6 +37,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod travel;
 mod types;
 mod values;
 

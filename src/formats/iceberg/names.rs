@@ -34,6 +34,13 @@ impl Names {
         self.folder.child(&name)
     }
 
+    /// The next place for a file of deletes in `folder`.
+    pub(crate) fn deletes(&mut self, folder: &Location, extension: &str) -> Location {
+        let name = format!("{}-{}-{}-deletes.{extension}", self.operation.file_mark(self.part), self.attempt, self.next);
+        self.next += 1;
+        folder.child(&name)
+    }
+
     /// A positive id for the snapshot; `taken` says which are in use.
     pub(crate) fn snapshot_id(&self, base: &Location, taken: impl Fn(i64) -> bool) -> i64 {
         let (part, base) = (self.part.to_string(), base.to_string());

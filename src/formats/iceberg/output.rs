@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::features;
 use super::metadata::Metadata;
+use super::reshape;
 
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes};
 use crate::location::Location;
-use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns};
+use crate::model::{Codec, FieldMatching, MappedName, OutputSpec, Partition, RowIdColumns, Tolerated};
 use crate::units::Bytes;
 
 /// Field id of `_row_id` (Iceberg spec, "Reserved Field IDs").
@@ -33,7 +35,17 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
         commit_attempts: u32::try_from(number("commit.retry.num-retries", 4).saturating_add(1)).unwrap_or(u32::MAX),
         min_wait_ms: number("commit.retry.min-wait-ms", 100),
         max_wait_ms: number("commit.retry.max-wait-ms", 60_000),
+        total_wait_ms: number("commit.retry.total-timeout-ms", 1_800_000),
     }
+}
+
+/// How columns of data files are recognised.
+///
+/// # Errors
+///
+/// `Corrupt` for a name mapping that cannot be understood.
+pub(crate) fn matching(metadata: &Metadata) -> Result<FieldMatching> {
+    Ok(FieldMatching::FieldIds { names: name_mapping(metadata)? })
 }
 
 /// How files of `partition` are to be written.
@@ -41,8 +53,9 @@ pub(crate) fn defaults(metadata: &Metadata) -> Defaults {
 /// # Errors
 ///
 /// `Usage` for properties that make no sense, `Unsupported` for those we cannot honour.
-pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
+pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
     metadata.spec(partition.spec_id)?.understood()?;
+    let routing = reshape::routing(metadata, partition)?;
     let size = |key, default: Bytes| number(metadata, key, default.0).map(Bytes);
     let row_ids = (metadata.format_version > 2).then(|| RowIdColumns {
         row_id: "_row_id".to_string(),
@@ -51,11 +64,13 @@ pub(crate) fn output(metadata: &Metadata, partition: &Arc<Partition>, wishes: &O
         sequence_field: Some(LAST_UPDATED),
     });
     Ok(OutputSpec {
-        directory: directory(metadata, partition)?,
+        directory: if routing.is_some() { data_root(metadata)? } else { directory(metadata, partition)? },
         partition: Arc::clone(partition),
-        schema: metadata.schema.clone(),
+        routing,
+        schema: features::stored(&metadata.schema)?,
         field_ids: true,
-        matching: FieldMatching::FieldIds { names: name_mapping(metadata)? },
+        tolerated: Tolerated { int96: true, shredded: false },
+        matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,
         target_file_size: wishes.target_file_size.map_or_else(|| size("write.target-file-size-bytes", Bytes::mib(512)), Ok)?,
@@ -89,7 +104,11 @@ pub(super) fn data_root(metadata: &Metadata) -> Result<Location> {
 }
 
 /// The folder of `partition` below the data files' folder.
-fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
+///
+/// # Errors
+///
+/// As [`data_root`].
+pub(super) fn directory(metadata: &Metadata, partition: &Partition) -> Result<Location> {
     let base = data_root(metadata)?;
     let objects = hashes_paths(metadata);
     let folder = metadata.spec(partition.spec_id)?.path(partition);
@@ -136,7 +155,11 @@ fn bloom_filters(metadata: &Metadata) -> Vec<(String, f64)> {
 }
 
 /// `schema.name-mapping.default` (Iceberg spec, "Column Projection" and "Name Mapping Serialization").
-fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
+///
+/// # Errors
+///
+/// `Corrupt` if it is damaged.
+pub(super) fn name_mapping(metadata: &Metadata) -> Result<Option<Vec<MappedName>>> {
     let Some(text) = metadata.properties.get("schema.name-mapping.default") else { return Ok(None) };
     let wrong = || Error::corrupt("the table property schema.name-mapping.default is damaged").about("file", &metadata.file);
     let json: Json = serde_json::from_str(text).map_err(|e| wrong().because(e))?;

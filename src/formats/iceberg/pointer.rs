@@ -5,7 +5,7 @@ use bytes::Bytes as Buffer;
 
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::OperationId;
+use crate::model::{FindingSink, OperationId};
 
 /// New metadata that is to become current.
 #[derive(Debug, Clone)]
@@ -58,5 +58,14 @@ pub trait Pointer: Send + Sync {
     /// The place the table was opened at, if it was opened by place: its metadata must agree.
     fn opened_at(&self) -> Option<&Location> {
         None
+    }
+
+    /// Tells `found` what is wrong with how the current metadata is found.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage or the catalog did not answer.
+    async fn check(&self, _found: FindingSink<'_>) -> Result<()> {
+        Ok(())
     }
 }

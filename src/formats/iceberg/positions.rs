@@ -1,9 +1,9 @@
-//! Position-delete files in Parquet (Iceberg spec, "Position Delete Files").
+//! Position-delete files (Iceberg spec, "Position Delete Files").
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 use bytes::Bytes as Buffer;
@@ -17,8 +17,10 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::schema::types::SchemaDescriptor;
 
 use super::deletes::{DeleteFile, PATH_COLUMN, POSITION_COLUMN};
+use crate::decode;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::model::FileFormat;
 use crate::store::Store;
 
 struct StoreReader {
@@ -60,11 +62,14 @@ fn wrong(error: ParquetError, place: &Location) -> Error {
 ///
 /// # Errors
 ///
-/// `Corrupt` if it cannot be read, `NotFound` if it is missing, `Unsupported` if it is no Parquet file; those of `visit`.
+/// `Corrupt` if it cannot be read, `NotFound` if it is missing, `Unsupported` for a format that is not known; those of `visit`.
 pub(crate) async fn read(store: &Store, file: &DeleteFile, mut visit: impl FnMut(&str, u64) -> Result<()> + Send) -> Result<()> {
     let place = &file.location;
-    if file.format != "parquet" {
-        return Err(Error::unsupported(format!("position-delete files in {} are not understood", file.format)).about("file", place));
+    match file.format.as_str() {
+        "parquet" => {}
+        "orc" => return decoded(&store.get(place).await?, FileFormat::Orc, &mut visit).map_err(|e| e.about("delete_file", place)),
+        "avro" => return decoded(&store.get(place).await?, FileFormat::Avro, &mut visit).map_err(|e| e.about("delete_file", place)),
+        other => return Err(Error::unsupported(format!("position-delete files in {other} are not understood")).about("file", place)),
     }
     let source = StoreReader { store: store.clone(), place: place.clone(), size: store.head(place).await?.size };
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -82,6 +87,15 @@ pub(crate) async fn read(store: &Store, file: &DeleteFile, mut visit: impl FnMut
     Ok(())
 }
 
+/// Visits the rows of `file`, which is ORC or Avro.
+fn decoded(file: &Buffer, format: FileFormat, visit: &mut impl FnMut(&str, u64) -> Result<()>) -> Result<()> {
+    let wanted = [(PATH_COLUMN, "file_path"), (POSITION_COLUMN, "pos")];
+    decode::columns_by_id(file, format, &wanted, &mut |columns, _| match columns {
+        [Some(paths), Some(positions)] => visit_columns(paths, positions, visit),
+        _ => Err(Error::corrupt("a position-delete file lacks a column")),
+    })
+}
+
 /// The top-level column with `id`, or else with `name`.
 fn root(schema: &SchemaDescriptor, id: i32, name: &str) -> Option<usize> {
     let fields = schema.root_schema().get_fields();
@@ -90,9 +104,13 @@ fn root(schema: &SchemaDescriptor, id: i32, name: &str) -> Option<usize> {
 }
 
 fn visit_batch(batch: &RecordBatch, path_at: usize, position_at: usize, visit: &mut impl FnMut(&str, u64) -> Result<()>) -> Result<()> {
+    visit_columns(batch.column(path_at), batch.column(position_at), visit)
+}
+
+fn visit_columns(paths: &ArrayRef, positions: &ArrayRef, visit: &mut impl FnMut(&str, u64) -> Result<()>) -> Result<()> {
     let other = |e: arrow_schema::ArrowError| Error::corrupt("a column of a position-delete file has another type").because(e);
-    let paths = cast(batch.column(path_at), &DataType::Utf8).map_err(other)?;
-    let positions = cast(batch.column(position_at), &DataType::Int64).map_err(other)?;
+    let paths = cast(paths, &DataType::Utf8).map_err(other)?;
+    let positions = cast(positions, &DataType::Int64).map_err(other)?;
     let (Some(paths), Some(positions)) = (paths.as_any().downcast_ref::<StringArray>(), positions.as_any().downcast_ref::<Int64Array>())
     else {
         return Err(Error::bug("a cast gave another type"));

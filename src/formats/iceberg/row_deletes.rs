@@ -9,10 +9,10 @@ use roaring::RoaringTreemap;
 use super::deletes::{DeleteFile, DeleteIndex};
 use super::metadata::Metadata;
 use super::scan::Scan;
-use super::{positions, puffin};
+use super::{equality, positions, puffin};
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{DataFile, DeleteKind, RowDeletes};
+use crate::model::{DataFile, DeleteKind, RowDeletes, ValueDeletes, ValueRule};
 use crate::store::Store;
 
 /// A delete meant for `place`, which names a wanted file with another scheme or authority.
@@ -22,7 +22,7 @@ type Foreign = (usize, Location, RoaringTreemap);
 ///
 /// # Errors
 ///
-/// `Unsupported` for equality deletes and delete files that are not Parquet; `Corrupt` for damaged ones, and where a delete may mean either of
+/// `Unsupported` for position-delete files that are not Parquet; `Corrupt` for damaged ones, and where a delete may mean either of
 /// two files.
 pub(crate) async fn read(scan: &Scan, index: &DeleteIndex, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
     let (store, metadata) = (&scan.store, &scan.metadata);
@@ -35,7 +35,7 @@ pub(crate) async fn read(scan: &Scan, index: &DeleteIndex, files: &[DataFile]) -
             let delete =
                 index.get(&reference.key).ok_or_else(|| Error::bug("a delete of another version").about("file", &file.location))?;
             match reference.kind {
-                DeleteKind::Equality => return Err(no_equality(delete)),
+                DeleteKind::Equality => {}
                 DeleteKind::Positions => wanted_by.entry(&reference.key).or_default().push(at),
                 DeleteKind::Vector => {
                     vectors += 1;
@@ -56,14 +56,15 @@ pub(crate) async fn read(scan: &Scan, index: &DeleteIndex, files: &[DataFile]) -
         position_file(store, metadata, delete, (files, &wanted), &mut found, &mut foreign).await?;
     }
     settle_foreign(scan, files, foreign, &mut found).await?;
-    let ready = |positions: RoaringTreemap| {
-        if positions.is_empty() { RowDeletes::None } else { RowDeletes::Positions(Arc::new(positions)) }
+    let rules = equality::rules(index, metadata, files)?;
+    let matching = equality::matching(metadata)?;
+    let ready = |(positions, rules): (RoaringTreemap, Vec<ValueRule>)| {
+        if rules.is_empty() {
+            return RowDeletes::at(positions);
+        }
+        RowDeletes::Values(Arc::new(ValueDeletes { positions: Arc::new(positions), rules, matching: matching.clone() }))
     };
-    Ok(found.into_iter().map(ready).collect())
-}
-
-fn no_equality(delete: &DeleteFile) -> Error {
-    Error::unsupported("equality deletes are not understood").about("delete_file", &delete.location)
+    Ok(found.into_iter().zip(rules).map(ready).collect())
 }
 
 fn set(found: &mut [RoaringTreemap], at: usize, positions: RoaringTreemap) {

@@ -21,6 +21,9 @@ use crate::units::Bytes;
 /// How many manifests are fetched ahead.
 const AHEAD: usize = 4;
 
+/// A data file's place, partition and age.
+pub(crate) type Aged = (Location, Option<Arc<str>>, i64);
+
 /// A snapshot's manifests, read once.
 #[derive(Debug)]
 pub(crate) struct Scan {
@@ -117,6 +120,23 @@ impl Scan {
             let places = reader.filter_map(move |entry| match entry {
                 Ok(entry) if entry.status == Status::Deleted => None,
                 entry => Some(entry.and_then(|entry| self.metadata.place(&entry.path))),
+            });
+            stream::iter(places)
+        };
+        self.data_manifests().map_ok(live).try_flatten().boxed()
+    }
+
+    /// Where every live data file lies, its partition's key (`None` if its spec is not understood) and its data sequence number.
+    pub(crate) fn ages(&self) -> BoxStream<'_, Result<Aged>> {
+        let live = move |(_, reader): (ManifestFile, ManifestReader)| {
+            let (spec, columns, mut interner) = (self.metadata.spec(reader.spec_id).cloned(), reader.columns.clone(), Interner::default());
+            let places = reader.filter_map(move |entry| match entry {
+                Ok(entry) if entry.status == Status::Deleted => None,
+                entry => Some(entry.and_then(|entry| {
+                    let spec = spec.as_ref().ok();
+                    let key = spec.and_then(|spec| interner.partition(spec, columns.tuple(&entry)).ok()).map(|(_, key)| key);
+                    Ok((self.metadata.place(&entry.path)?, key, entry.sequence))
+                })),
             });
             stream::iter(places)
         };

@@ -9,30 +9,7 @@ use serde_json::Value as Json;
 use super::avro::Datum;
 use super::{text, values};
 use crate::error::{Error, Result};
-use crate::model::{Field, Partition, PartitionField, Primitive, Type};
-
-/// How a partition value is made from a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Transform {
-    /// the value itself
-    Identity,
-    /// a hash modulo a number
-    Bucket,
-    /// the value cut short
-    Truncate,
-    /// years since 1970
-    Year,
-    /// months since 1970-01
-    Month,
-    /// days since 1970-01-01
-    Day,
-    /// hours since 1970-01-01T00
-    Hour,
-    /// always null
-    Void,
-    /// one we do not know, by its text
-    Unknown(String),
-}
+use crate::model::{Field, Partition, PartitionField, Primitive, Schema, Transform, Type, Value};
 
 /// One field of a spec.
 #[derive(Debug, Clone)]
@@ -64,21 +41,6 @@ fn wrong(what: &'static str) -> Error {
     Error::corrupt(format!("a partition spec is damaged: {what}"))
 }
 
-fn transform(text: &str) -> Transform {
-    let with_width = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']'));
-    match text {
-        "identity" => Transform::Identity,
-        "year" => Transform::Year,
-        "month" => Transform::Month,
-        "day" => Transform::Day,
-        "hour" => Transform::Hour,
-        "void" => Transform::Void,
-        _ if with_width("bucket") => Transform::Bucket,
-        _ if with_width("truncate") => Transform::Truncate,
-        _ => Transform::Unknown(text.to_string()),
-    }
-}
-
 impl Spec {
     /// Reads the JSON form of a spec's fields; `columns` are all the table ever had.
     ///
@@ -92,7 +54,7 @@ impl Spec {
         for (position, field) in (1000..).zip(listed) {
             let name = field.get("name").and_then(Json::as_str).ok_or_else(|| wrong("a field has no name"))?;
             let text = field.get("transform").and_then(Json::as_str).ok_or_else(|| wrong("a field has no transform"))?;
-            let mut transform = transform(text);
+            let mut transform = Transform::parse(text);
             let source_id = match (number(field.get("source-id")), field.get("source-ids").and_then(Json::as_array).map(Vec::as_slice)) {
                 (Some(id), _) => id,
                 (None, Some([one])) => number(Some(one)).ok_or_else(|| wrong("a source id is no number"))?,
@@ -122,26 +84,57 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// `Unsupported` if a value's type is not known, `Corrupt` if the tuple does not fit the spec.
+    /// `Unsupported` if a value is of no single type, `Corrupt` if the tuple does not fit the spec.
     pub(crate) fn partition(&self, tuple: &[Datum]) -> Result<Partition> {
         if tuple.len() != self.fields.len() {
             return Err(Error::corrupt("a partition tuple does not fit its spec").about("spec", self.id));
         }
-        let mut out = Partition { spec_id: self.id, ..Partition::default() };
+        let mut values = Vec::with_capacity(tuple.len());
         for (field, datum) in self.fields.iter().zip(tuple) {
             let value = match (field.ty, datum.is_null()) {
                 (_, true) => None,
                 (Some(ty), false) => values::from_datum(datum, ty)
                     .ok_or_else(|| Error::corrupt("a partition value has another type than its field").about("field", &field.name))?,
-                (None, false) => return Err(self.not_understood(field)),
+                // What it means is not known: it still tells one partition from another.
+                (None, false) => Some(values::untyped(datum).ok_or_else(|| self.not_understood(field))?),
             };
-            if field.transform == Transform::Identity {
+            values.push(value);
+        }
+        Ok(self.with_values(values))
+    }
+
+    /// The partition that has these values, one for each field.
+    pub(crate) fn with_values(&self, values: Vec<Option<Value>>) -> Partition {
+        let mut out = Partition { spec_id: self.id, ..Partition::default() };
+        for (field, value) in self.fields.iter().zip(values) {
+            if field.transform == Transform::Identity && field.ty.is_some() {
                 out.constants.push((field.source_id, value.clone()));
             }
             let text = text::human(value.as_ref(), &field.transform, field.ty);
             out.fields.push(PartitionField { name: field.name.clone(), value, text });
         }
-        Ok(out)
+        out
+    }
+
+    /// What partition values are made from, field by field, for rows with the columns of `schema`.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` naming the field whose values cannot be computed.
+    pub(crate) fn sources(&self, schema: &Schema) -> Result<Vec<(i32, Transform)>> {
+        self.understood()?;
+        let source = |field: &SpecField| {
+            let column = within_structs(&schema.fields, field.source_id);
+            let computable = field.transform == Transform::Void
+                || column.is_some_and(|column| matches!(column.ty, Type::Primitive(ty) if field.transform.takes(ty)));
+            let error = || Error::unsupported("the values of a partition field cannot be computed from the table's columns");
+            if computable {
+                Ok((field.source_id, field.transform.clone()))
+            } else {
+                Err(error().about("field", &field.name).about("spec", self.id))
+            }
+        };
+        self.fields.iter().map(source).collect()
     }
 
     fn not_understood(&self, field: &SpecField) -> Error {
@@ -171,6 +164,15 @@ impl Spec {
     }
 }
 
+/// The column `id`, at the top or within structs: elsewhere a row has no single value of it.
+fn within_structs(fields: &[Field], id: i32) -> Option<&Field> {
+    fields.iter().find_map(|field| match &field.ty {
+        _ if field.id == id => Some(field),
+        Type::Struct(members) => within_structs(members, id),
+        _ => None,
+    })
+}
+
 /// File systems allow names of 255 bytes: longer ones end in a checksum. Readers go by the metadata, not by names.
 fn shortened(name: String) -> String {
     const LONGEST: usize = 200;
@@ -182,8 +184,8 @@ fn shortened(name: String) -> String {
 
 fn result_type(transform: &Transform, source: Option<Primitive>) -> Option<Primitive> {
     match transform {
-        Transform::Identity | Transform::Truncate | Transform::Void => source.filter(|ty| *ty != Primitive::Variant),
-        Transform::Bucket | Transform::Year | Transform::Month | Transform::Hour => Some(Primitive::Int),
+        Transform::Identity | Transform::Truncate(_) | Transform::Void => source.filter(|ty| *ty != Primitive::Variant),
+        Transform::Bucket(_) | Transform::Year | Transform::Month | Transform::Hour => Some(Primitive::Int),
         Transform::Day => Some(Primitive::Date),
         Transform::Unknown(_) => None,
     }
@@ -264,12 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_transform_is_named() {
+    fn an_unknown_transform_is_named_and_still_tells_partitions_apart() {
         let json = serde_json::json!([{"name": "z", "transform": "zorder[3]", "source-id": 1, "field-id": 1000}]);
         let spec = Spec::parse(0, Some(&json), &columns()).unwrap();
         assert!(spec.understood().unwrap_err().message().contains("zorder[3]"));
-        assert!(spec.partition(&[Datum::Long(1)]).is_err());
-        assert!(spec.partition(&[Datum::Null]).is_ok());
+        let of = |datum| spec.partition(&[datum]).unwrap();
+        assert_eq!(of(Datum::Long(1)).display(), "z=1");
+        assert_ne!(partition_key(&of(Datum::Long(1))), partition_key(&of(Datum::Long(2))));
+        assert!(of(Datum::Null).constants.is_empty());
     }
 
     #[test]

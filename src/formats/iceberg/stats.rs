@@ -134,7 +134,7 @@ fn pair(id: i32, value: Datum) -> Datum {
 fn leaves_below(field: &Field, prefix: &str, out: &mut Vec<(String, i32, Primitive)>) {
     let name = if prefix.is_empty() { field.name.clone() } else { format!("{prefix}.{}", field.name) };
     match &field.ty {
-        Type::Primitive(Primitive::Variant) | Type::List(_) | Type::Map(..) => {}
+        Type::Primitive(Primitive::Variant | Primitive::Unknown) | Type::List(_) | Type::Map(..) => {}
         Type::Primitive(ty) => out.push((name, field.id, *ty)),
         Type::Struct(members) => members.iter().for_each(|member| leaves_below(member, &name, out)),
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::manifest_list::{Content, ManifestFile};
 use super::metadata::SnapshotView;
-use crate::model::OperationId;
+use crate::model::{Intent, OperationId};
 
 /// Key of the operation's id in our snapshots.
 pub(crate) const OPERATION_ID: &str = "otf.operation-id";
@@ -18,8 +18,14 @@ pub(crate) struct Tally {
     pub(crate) added_files: u64,
     /// Their rows.
     pub(crate) added_rows: u64,
-    /// Their bytes.
+    /// Bytes of all new files, delete files included.
     pub(crate) added_bytes: u64,
+    /// New position-delete files, vectors not included.
+    pub(crate) added_position_files: u64,
+    /// New vectors.
+    pub(crate) added_vectors: u64,
+    /// Position deletes in both.
+    pub(crate) added_positions: u64,
     /// Data files that go.
     pub(crate) removed_files: u64,
     /// Their stored rows.
@@ -32,27 +38,48 @@ pub(crate) struct Tally {
     pub(crate) removed_vectors: u64,
     /// Position deletes in both.
     pub(crate) removed_positions: u64,
-    /// Partitions with files that go.
+    /// Equality-delete files that go.
+    pub(crate) removed_equality_files: u64,
+    /// Equality deletes in them.
+    pub(crate) removed_equality_deletes: u64,
+    /// Partitions with files that go or come, or lose rows.
     pub(crate) changed_partitions: u64,
 }
 
 /// The summary of our snapshot. Totals are those of the parent moved on; where the parent's contradict its manifests, or are missing, only
 /// what the manifests say is written.
-pub(crate) fn summary(tally: &Tally, parent: SnapshotView<'_>, after: &[ManifestFile], operation: &OperationId, part: u32) -> Json {
+pub(crate) fn summary(
+    intent: Intent,
+    tally: &Tally,
+    parent: SnapshotView<'_>,
+    after: &[ManifestFile],
+    (operation, part): (&OperationId, u32),
+) -> Json {
     let mut out = Map::new();
     let mut text = |key: &str, value: String| out.insert(key.to_string(), Json::String(value));
-    text("operation", "replace".to_string());
+    let name = match intent {
+        Intent::Rearrange => "replace",
+        // The specification's word also for files of deletes that are added.
+        Intent::DeleteRows => "delete",
+    };
+    text("operation", name.to_string());
     let changes = [
         ("added-data-files", tally.added_files),
         ("deleted-data-files", tally.removed_files),
         ("added-records", tally.added_rows),
         ("deleted-records", tally.removed_rows),
         ("added-files-size", tally.added_bytes),
+        ("added-delete-files", tally.added_position_files + tally.added_vectors),
+        ("added-position-delete-files", tally.added_position_files),
+        ("added-dvs", tally.added_vectors),
+        ("added-position-deletes", tally.added_positions),
         ("removed-files-size", tally.removed_bytes),
-        ("removed-delete-files", tally.removed_position_files + tally.removed_vectors),
+        ("removed-delete-files", tally.removed_position_files + tally.removed_vectors + tally.removed_equality_files),
         ("removed-position-delete-files", tally.removed_position_files),
         ("removed-dvs", tally.removed_vectors),
         ("removed-position-deletes", tally.removed_positions),
+        ("removed-equality-delete-files", tally.removed_equality_files),
+        ("removed-equality-deletes", tally.removed_equality_deletes),
         ("changed-partition-count", tally.changed_partitions),
     ];
     for (key, count) in changes {
@@ -83,7 +110,7 @@ fn totals(tally: &Tally, parent: SnapshotView<'_>, after: &[ManifestFile]) -> [(
     // Where the parent's totals fit its manifests, its other totals are believed too.
     let believed = files.is_some() && files == moved("total-data-files", tally.added_files, tally.removed_files);
     let sizes = moved("total-files-size", tally.added_bytes, tally.removed_bytes).filter(|_| believed);
-    let equality = if deletes == Some(0) { Some(0) } else { parent.count("total-equality-deletes") };
+    let equality = if deletes == Some(0) { Some(0) } else { moved("total-equality-deletes", 0, tally.removed_equality_deletes) };
     let delete_rows = sum(Content::Deletes, ManifestFile::live_rows);
     [
         ("total-records", sum(Content::Data, ManifestFile::live_rows)),
@@ -107,7 +134,8 @@ mod tests {
         let tally = Tally { added_files: 1, added_bytes: 7, removed_files: 2, removed_bytes: 9, ..Tally::default() };
         let total = |claimed: &str, key: &str| {
             let parent = serde_json::json!({"summary": {"total-data-files": claimed, "total-files-size": "100"}});
-            let out = summary(&tally, SnapshotView(&parent), std::slice::from_ref(&manifest), &OperationId("x".into()), 3);
+            let out =
+                summary(Intent::Rearrange, &tally, SnapshotView(&parent), std::slice::from_ref(&manifest), (&OperationId("x".into()), 3));
             out.get(key).and_then(Json::as_str).map(str::to_string)
         };
         assert_eq!(total("6", "total-data-files").as_deref(), Some("5"));

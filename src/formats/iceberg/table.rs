@@ -1,6 +1,6 @@
 //! The table and its versions, as operations see them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,14 +9,17 @@ use futures::stream::BoxStream;
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
+use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, row_deletes};
+use super::{features, output, reshape, row_deletes, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
-use crate::formats::{Defaults, FormatName, OutputWishes, Table, TableVersion};
+use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, DeleteKind, OperationId, OutputSpec, Partition, RowDeletes, Snapshot, Version};
+use crate::model::{
+    At, Change, DataFile, DeleteKind, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Version,
+};
 use crate::store::Store;
 use crate::units::Timestamp;
 
@@ -26,6 +29,7 @@ pub struct IcebergTable {
     store: Store,
     root: Location,
     pointer: Arc<dyn Pointer>,
+    reference: Option<String>,
 }
 
 impl std::fmt::Debug for IcebergTable {
@@ -37,14 +41,32 @@ impl std::fmt::Debug for IcebergTable {
 impl IcebergTable {
     /// The table at `root` whose current metadata `pointer` knows.
     pub fn new(store: Store, root: Location, pointer: Arc<dyn Pointer>) -> Self {
-        Self { store, root, pointer }
+        Self { store, root, pointer, reference: None }
+    }
+
+    /// The same table seen from the branch or tag `name`: commits move that branch and no other, and a tag cannot be changed.
+    #[must_use]
+    pub fn on(self, name: &str) -> Self {
+        Self { reference: Some(name.to_string()), ..self }
     }
 
     /// Reads the newest version.
     pub(crate) async fn version(&self) -> Result<IcebergVersion> {
+        self.of(self.metadata().await?)
+    }
+
+    async fn metadata(&self) -> Result<Metadata> {
         let file = self.pointer.current().await?;
         let bytes = self.store.get(&file).await?;
-        let metadata = Arc::new(Metadata::parse(&bytes, &file, self.pointer.opened_at())?);
+        let metadata = Metadata::parse(&bytes, &file, self.pointer.opened_at())?;
+        match &self.reference {
+            Some(name) => metadata.on(name),
+            None => Ok(metadata),
+        }
+    }
+
+    fn of(&self, metadata: Metadata) -> Result<IcebergVersion> {
+        let metadata = Arc::new(metadata);
         let snapshot = snapshot(&metadata, &self.root)?;
         Ok(IcebergVersion { scan: Scan::new(self.store.clone(), metadata), snapshot, pointer: Arc::clone(&self.pointer) })
     }
@@ -68,6 +90,11 @@ impl Table for IcebergTable {
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         Ok(Arc::new(self.version().await?))
+    }
+
+    async fn load_at(&self, at: &At) -> Result<Arc<dyn TableVersion>> {
+        let metadata = self.metadata().await?;
+        Ok(Arc::new(self.of(metadata.pinned(travel::find(&metadata, at)?)?)?))
     }
 
     async fn settle(&self, _version: Version) -> Vec<Error> {
@@ -104,12 +131,34 @@ impl TableVersion for IcebergVersion {
         &self.snapshot
     }
 
+    fn reference(&self) -> Option<&str> {
+        self.scan.metadata.reference.as_deref()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let reference =
+            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
+        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
     fn defaults(&self) -> Defaults {
         output::defaults(&self.scan.metadata)
     }
 
     fn rewritable(&self) -> Result<()> {
+        if self.scan.metadata.pin.is_some() {
+            return Err(Error::refused("an earlier state of the table can only be read"));
+        }
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
+    }
+
+    fn markable(&self) -> Result<()> {
+        if self.scan.metadata.format_version < 2 {
+            return Err(Error::unsupported("tables of format version 1 cannot have deleted rows in files that stay"));
+        }
+        self.rewritable()
     }
 
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
@@ -121,20 +170,29 @@ impl TableVersion for IcebergVersion {
         row_deletes::read(&self.scan, &index, files).await
     }
 
+    fn reading(&self) -> Result<ReadSpec> {
+        Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
+    }
+
+    fn destination(&self, file: &DataFile, wishes: &OutputWishes) -> Result<Destination> {
+        reshape::destination(&self.scan.metadata, file.partition.spec_id, wishes.spec)
+    }
+
     fn output(&self, partition: &Arc<Partition>, wishes: &OutputWishes) -> Result<OutputSpec> {
         output::output(&self.scan.metadata, partition, wishes)
     }
 
     async fn still_holds(&self, change: &Change) -> Result<Vec<bool>> {
         let mut wanted: HashMap<&Location, (usize, &DataFile)> = HashMap::new();
-        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len()).collect();
+        let mut missing: Vec<usize> = change.groups.iter().map(|group| group.removes.len() + group.marks.len()).collect();
         for (at, group) in change.groups.iter().enumerate() {
-            wanted.extend(group.removes.iter().map(|file| (&file.location, (at, file))));
+            let files = group.removes.iter().chain(group.marks.iter().map(|marked| &marked.file));
+            wanted.extend(files.map(|file| (&file.location, (at, file))));
         }
         let mut files = self.scan.files(false);
         while let Some(file) = files.try_next().await? {
             if let Some((at, planned)) = wanted.get(&file.location)
-                && same_file(planned, &file)
+                && change.groups.get(*at).is_some_and(|group| reshape::still_replaces(group, planned, &file))
                 && let Some(count) = missing.get_mut(*at)
             {
                 *count = count.saturating_sub(1);
@@ -144,6 +202,9 @@ impl TableVersion for IcebergVersion {
     }
 
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer {
+        if self.scan.metadata.pin.is_some() {
+            return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
+        }
         super::commit::offer(self, change, now).await
     }
 
@@ -165,22 +226,24 @@ impl TableVersion for IcebergVersion {
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
     }
+
+    async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
+        super::check::check(self, reach, found).await
+    }
 }
 
-/// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file keeps its data
-/// sequence number, so that they apply to it too. The same rows must still be numbered in the same way.
+/// Whether a file is as it was when a change was planned. Equality deletes that came since do no harm: what replaces the file has a data sequence
+/// number below theirs, so that they apply to it too. Those that were applied must not have gone: their rows would live again. The same rows must
+/// still be numbered in the same way.
 pub(crate) fn same_file(planned: &DataFile, now: &DataFile) -> bool {
-    let positional = |file: &DataFile| {
-        let mut keys: Vec<String> =
-            file.deletes.iter().filter(|delete| delete.kind != DeleteKind::Equality).map(|delete| delete.key.clone()).collect();
-        keys.sort();
-        keys
+    let keys = |file: &DataFile, equality: bool| {
+        let of_kind = file.deletes.iter().filter(|delete| (delete.kind == DeleteKind::Equality) == equality);
+        of_kind.map(|delete| delete.key.clone()).collect::<BTreeSet<String>>()
     };
-    let planned_equality = planned.deletes.iter().any(|delete| delete.kind == DeleteKind::Equality);
     let partition = |file: &DataFile| partition_key(&file.partition);
     let numbering = |file: &DataFile| file.lineage.and_then(|lineage| lineage.first_row_id);
-    !planned_equality
-        && positional(planned) == positional(now)
+    keys(planned, true).is_subset(&keys(now, true))
+        && keys(planned, false) == keys(now, false)
         && numbering(planned) == numbering(now)
         && partition(planned) == partition(now)
 }

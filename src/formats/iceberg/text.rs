@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
-use super::spec::Transform;
-use crate::model::{Primitive, Value};
+use crate::model::{Primitive, Transform, Value};
 
 /// The text of a partition value.
 pub(crate) fn human(value: Option<&Value>, transform: &Transform, ty: Option<Primitive>) -> String {

@@ -92,6 +92,7 @@ pub(crate) fn primitive(name: &str) -> Result<Primitive> {
         "binary" => Primitive::Binary,
         "uuid" => Primitive::Uuid,
         "variant" => Primitive::Variant,
+        "unknown" => Primitive::Unknown,
         _ => {
             let inner = |prefix: &str, open: char, close: char| {
                 name.strip_prefix(prefix)?.trim().strip_prefix(open)?.strip_suffix(close).map(str::to_string)
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(primitive("decimal(9, 2)").unwrap(), Primitive::Decimal(9, 2));
         assert_eq!(primitive("decimal(38,10)").unwrap(), Primitive::Decimal(38, 10));
         assert_eq!(primitive("fixed[16]").unwrap(), Primitive::Fixed(16));
-        for name in ["geometry(OGC:CRS84)", "unknown", "decimal(99,0)", "fixed[x]"] {
+        for name in ["geometry(OGC:CRS84)", "geography", "decimal(99,0)", "fixed[x]"] {
             assert!(primitive(name).unwrap_err().message().contains(name), "{name}");
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn from_bytes(bytes: &[u8], ty: Primitive) -> Option<Value> {
         Primitive::Binary => Value::Bytes(bytes.to_vec()),
         Primitive::Fixed(size) => Value::Bytes(Some(bytes).filter(|b| b.len() as u64 == u64::from(size))?.to_vec()),
         Primitive::Uuid => Value::Bytes(Some(bytes).filter(|b| b.len() == 16)?.to_vec()),
-        Primitive::Variant => return None,
+        Primitive::Variant | Primitive::Unknown => return None,
     })
 }
 
@@ -94,6 +94,19 @@ pub(crate) fn from_datum(datum: &Datum, ty: Primitive) -> Option<Option<Value>> 
         _ => return None,
     };
     Some(Some(value))
+}
+
+/// A value of a partition tuple whose type is not known: as it is stored.
+pub(crate) fn untyped(datum: &Datum) -> Option<Value> {
+    Some(match datum.plain() {
+        Datum::Bool(value) => Value::Bool(*value),
+        Datum::Long(value) => Value::Long(*value),
+        Datum::Float(value) => Value::Float(*value),
+        Datum::Double(value) => Value::Double(*value),
+        Datum::Text(value) => Value::String(value.clone()),
+        Datum::Bytes(value) => Value::Bytes(value.clone()),
+        _ => return None,
+    })
 }
 
 /// A value of a partition tuple as Avro holds it.

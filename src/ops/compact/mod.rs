@@ -3,7 +3,7 @@
 //! # What a plan promises
 //!
 //! - **C1** every live file is in exactly one group or left with exactly one reason;
-//! - **C2** a group never crosses a partition or a partition spec;
+//! - **C2** a group never crosses a partition, unless its rows are sorted into the partitions of another spec;
 //! - **C3** a group's inputs hold no more bytes than the policy's `max_group_size`, unless it is a single file;
 //! - **C4** planning again after the plan has run finds nothing to do (save under `rewrite_all`, which asks for everything).
 
@@ -79,7 +79,7 @@ impl Options {
 /// What a run came to.
 #[derive(Debug)]
 pub struct Finished {
-    /// Landed, partial or nothing to do; other ends are errors.
+    /// Every end but planned.
     pub outcome: Outcome,
     /// The version that was planned on.
     pub base_version: Option<Version>,
@@ -87,12 +87,14 @@ pub struct Finished {
     pub versions: Vec<Version>,
     /// The table before.
     pub before: Totals,
-    /// The table after.
+    /// The table after; what it was before, where nothing of the run is known to be in it.
     pub after: Totals,
     /// What was planned at first.
     pub plan: PlanDocument,
     /// What was done.
     pub report: Report,
+    /// Why it was lost or is unknown.
+    pub error: Option<Error>,
 }
 
 /// What was done: the `report` of cli.md.
@@ -190,7 +192,7 @@ pub struct PlanDocument {
 /// A group, for people and scripts.
 #[derive(Debug, Serialize)]
 pub struct GroupDocument {
-    /// The partition, empty if there is none.
+    /// The partition; empty if there is none, or if rows are sorted into partitions of another spec.
     pub partition: String,
     /// How many files.
     pub files: u64,

@@ -115,12 +115,14 @@ pub enum Leave {
     FilteredOut,
     /// The limit on files was reached.
     OverLimit,
+    /// Its partition spec has a transform that is not understood.
+    UnknownSpec,
 }
 
-/// Files of one partition that are rewritten together.
+/// Files that are rewritten together: of one partition, or all of specs other than the one they move to.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// The partition.
+    /// The partition of new files; where rows are sorted into many, the spec alone.
     pub partition: Arc<Partition>,
     /// The files, in the table's order.
     pub files: Vec<DataFile>,

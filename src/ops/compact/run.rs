@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::plan::{Group, Plan, Policy, roll_size};
+use super::plan::{Group, Policy, roll_size};
 use super::survey::{Scope, Survey, survey, totals};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
@@ -12,7 +12,7 @@ use crate::engine::{RewriteTask, Rewritten};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, FileFormat, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
+use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
@@ -55,6 +55,7 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
         versions: Vec::new(),
         next_part: 0,
         groups_begun: 0,
+        offered: false,
         end: None,
     };
     run.report.leftovers_removed = leftovers;
@@ -108,6 +109,8 @@ struct Run<'a> {
     next_part: u32,
     /// Groups of earlier parts: numbers of groups go on over the parts of a run.
     groups_begun: usize,
+    /// Whether a commit was ever tried.
+    offered: bool,
     /// Set when a commit was lost for good or its outcome is unknown: nothing more is tried.
     end: Option<(State, Error)>,
 }
@@ -161,10 +164,11 @@ impl Run<'_> {
         self.next_part += 1;
         let outputs: Vec<_> = groups.iter().map(|group| self.output(&**base, group)).collect::<Result<_>>()?;
         let mut folders = base.metadata_folders();
-        folders.extend(outputs.iter().map(|output| output.directory.clone()));
-        folders.sort();
-        folders.dedup();
-        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &folders).await?;
+        let (sorted, plain): (Vec<_>, Vec<_>) = outputs.iter().partition(|output| output.routing.is_some());
+        folders.extend(plain.into_iter().map(|output| output.directory.clone()));
+        let trees = sorted.into_iter().map(|output| output.directory.clone()).collect();
+        let places = leftovers::Places::new(folders, trees);
+        let note = leftovers::announce(self.parts, self.table.location(), self.operation, part, &places).await?;
         let written = self.rewrite_all(&**base, groups.into_iter().zip(outputs), part).await;
         if written.is_empty() {
             leftovers::undo(self.parts, note, &**base).await;
@@ -173,8 +177,9 @@ impl Run<'_> {
         let landing = self.land(Arc::clone(base), part, written).await;
         match landing.end {
             State::Landed(version) => {
-                leftovers::withdraw(self.parts, note).await;
+                // The note leads to half a checkpoint too, should this process die over it.
                 self.settle(version).await;
+                leftovers::withdraw(self.parts, note).await;
             }
             State::Lost => leftovers::undo(self.parts, note, &**base).await,
             // It may land yet: its files and the note that leads to them stay.
@@ -192,7 +197,7 @@ impl Run<'_> {
 
     fn output(&self, base: &dyn TableVersion, group: &Group) -> Result<OutputSpec> {
         let roll = roll_size(group.bytes(), &self.policy);
-        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), codec: self.options.output.codec })
+        base.output(&group.partition, &OutputWishes { target_file_size: Some(roll), ..self.options.output.clone() })
     }
 
     /// Rewrites groups side by side. A group that fails fails alone: its files are gone and the report names it.
@@ -228,6 +233,8 @@ impl Run<'_> {
 
     async fn rewrite(&self, base: &dyn TableVersion, index: usize, group: Group, output: OutputSpec, name_stem: String) -> Result<Written> {
         let deletes = base.row_deletes(&group.files).await?;
+        let mut inputs: Vec<_> = group.files.iter().cloned().zip(deletes).collect();
+        let deletes = self.parts.engine.locate_deletes(&inputs).await?;
         let mut live_rows = 0;
         for (file, deleted) in group.files.iter().zip(&deletes) {
             let stored = match file.rows {
@@ -237,15 +244,15 @@ impl Run<'_> {
             live_rows += live(stored, deleted)
                 .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
         }
-        let inputs = group.files.iter().cloned().zip(deletes).collect();
+        inputs.iter_mut().zip(deletes).for_each(|(input, located)| input.1 = located);
         let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
-        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone() };
+        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
     }
 
     async fn land(&mut self, base: Arc<dyn TableVersion>, part: u32, written: Vec<Written>) -> Landing {
         let defaults = base.defaults();
-        let patience = Patience { attempts: self.attempts(&*base), min_wait_ms: defaults.min_wait_ms, max_wait_ms: defaults.max_wait_ms };
+        let patience = Patience { attempts: self.attempts(&*base), ..Patience::from(defaults) };
         let mut groups = Vec::with_capacity(written.len());
         for group in written {
             self.report.rewritten(&group.done);
@@ -259,12 +266,19 @@ impl Run<'_> {
             groups,
             drop_dangling_deletes: self.options.remove_dangling_deletes,
         };
+        self.offered = true;
         land(self.table, base, change, patience, self.parts).await
     }
 
     /// Books a landing; returns the partitions to plan again.
     fn account(&mut self, landing: Landing) -> Vec<Partition> {
-        let hit = landing.hit.iter().filter_map(|group| group.removes.first()).map(|file| (*file.partition).clone()).collect();
+        // A group that moves to another spec has files of many partitions.
+        let mut hit: Vec<Partition> = Vec::new();
+        for file in landing.hit.iter().flat_map(|group| &group.removes) {
+            if !hit.contains(&file.partition) {
+                hit.push((*file.partition).clone());
+            }
+        }
         self.report.groups_conflicted += landing.hit.len() as u64;
         match (landing.version, landing.error) {
             (Some(version), _) => {
@@ -287,8 +301,13 @@ impl Run<'_> {
             .take()
             .or_else(|| (!all_settled).then(|| (State::Lost, Error::conflict("other writers kept changing the same files"))));
         if self.versions.is_empty() {
-            if let Some((_, error)) = end {
-                return Err(error);
+            if let Some((state, error)) = end {
+                let outcome = if state == State::Unknown { Outcome::Unknown } else { Outcome::Lost };
+                // A document tells of a run that came to its commit and that may be tried again; everything else is an error like any other.
+                return match error.kind() {
+                    Kind::Conflict | Kind::Unavailable if self.offered => Ok(self.ended(outcome, base, before, plan, Some(error))),
+                    _ => Err(error),
+                };
             }
             if !self.report.groups_failed.is_empty() {
                 return Err(self.report.groups_failed.swap_remove(0).into_error());
@@ -309,7 +328,12 @@ impl Run<'_> {
             _ => self.totals_after(before).await,
         };
         self.report.delete_files_removed = before.delete_files.saturating_sub(after.delete_files);
-        Ok(Finished { outcome, base_version: base.snapshot().version, versions: self.versions, before, after, plan, report: self.report })
+        Ok(Finished { after, ..self.ended(outcome, base, before, plan, None) })
+    }
+
+    fn ended(self, outcome: Outcome, base: &dyn TableVersion, before: Totals, plan: PlanDocument, error: Option<Error>) -> Finished {
+        let base_version = base.snapshot().version;
+        Finished { outcome, base_version, versions: self.versions, before, after: before, plan, report: self.report, error }
     }
 }
 
@@ -329,22 +353,7 @@ impl Run<'_> {
     }
 }
 
-/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored.
+/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored, or if the deletes were not located.
 pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
-    stored.checked_sub(deletes.len())
-}
-
-impl Plan {
-    /// The first file that is not Parquet, as the reason why the plan cannot be carried out.
-    pub(super) fn check_formats(&self) -> Result<()> {
-        let other = self.groups.iter().flat_map(|group| &group.files).find(|file| file.format != FileFormat::Parquet);
-        match other {
-            Some(file) => Err(Error::new(Kind::Unsupported, format!("{} data files cannot be rewritten", file.format.as_str()))
-                .about("file", &file.location)
-                .hint(
-                    "only Parquet data files are understood; choose others with --where, or leave the table to the engine that wrote it",
-                )),
-            None => Ok(()),
-        }
-    }
+    stored.checked_sub(deletes.len()?)
 }

@@ -10,7 +10,7 @@ use super::plan::{Leave, Plan, Policy, is_candidate, plan_partition};
 use super::run::live;
 use crate::engine::Rewriter;
 use crate::error::{Error, Result};
-use crate::formats::TableVersion;
+use crate::formats::{Destination, TableVersion};
 use crate::model::{DataFile, DeleteKind, Partition, Totals};
 
 /// Files whose deletes or row counts have to be read are looked at in portions of this many, to bound memory.
@@ -75,10 +75,18 @@ pub async fn survey(
         if !wanted {
             plan.leave(Leave::FilteredOut, 1);
         } else if is_candidate(&file, policy) {
-            let same_text = partitions.entry((file.partition.spec_id, file.partition.display())).or_default();
-            match same_text.iter_mut().find(|(partition, _)| **partition == *file.partition) {
+            let goal = match version.destination(&file, &options.output)? {
+                Destination::Same => Arc::clone(&file.partition),
+                Destination::Other(goal) => goal,
+                Destination::Nowhere => {
+                    plan.leave(Leave::UnknownSpec, 1);
+                    continue;
+                }
+            };
+            let same_text = partitions.entry((goal.spec_id, goal.display())).or_default();
+            match same_text.iter_mut().find(|(partition, _)| **partition == *goal) {
                 Some((_, list)) => list.push(file),
-                None => same_text.push((Arc::clone(&file.partition), vec![file])),
+                None => same_text.push((goal, vec![file])),
             }
         } else {
             plan.leave(Leave::RightSize, 1);
@@ -89,7 +97,6 @@ pub async fn survey(
         candidates.sort_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
         plan_partition(&partition, candidates, policy, &mut plan);
     }
-    plan.check_formats()?;
     Ok(Survey { before: counter.finish(version, engine).await?, plan })
 }
 
@@ -141,6 +148,8 @@ impl Counter {
     async fn read_unsure(&mut self, version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<()> {
         let files = std::mem::take(&mut self.unsure);
         let deletes = version.row_deletes(&files).await?;
+        let inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
+        let deletes = engine.locate_deletes(&inputs).await?;
         let stored: Vec<u64> = futures::stream::iter(&files)
             .map(|file| async move {
                 match file.rows {

@@ -123,9 +123,14 @@ impl Tally {
             }
         });
         let stored: Vec<u64> = stored.buffered(FOOTERS).try_collect().await?;
-        let deleted: Vec<u64> = match version.row_deletes(files).await {
-            Ok(deletes) => deletes.iter().map(crate::model::RowDeletes::len).collect(),
-            // Deletes by value: the table can still be described, its rows not be counted.
+        let located = async {
+            let deletes = version.row_deletes(files).await?;
+            let inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
+            engine.locate_deletes(&inputs).await
+        };
+        let deleted: Vec<u64> = match located.await {
+            Ok(deletes) => deletes.iter().map(|deletes| deletes.len().unwrap_or_default()).collect(),
+            // Deletes that are not understood: the table can still be described, its rows not be counted.
             Err(error) if error.kind() == Kind::Unsupported => {
                 self.census.rows_uncertain = Some(error.to_string());
                 vec![0; files.len()]
@@ -176,8 +181,8 @@ mod tests {
     use crate::formats::{Defaults, OutputWishes};
     use crate::location::Location;
     use crate::model::{
-        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, RowDeletes, Schema, Snapshot,
-        Version,
+        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, ReadSpec, RowDeletes, Schema,
+        Snapshot, Version,
     };
     use crate::units::Timestamp;
 
@@ -194,7 +199,7 @@ mod tests {
             &self.snapshot
         }
         fn defaults(&self) -> Defaults {
-            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0 }
+            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0, total_wait_ms: 0 }
         }
         fn rewritable(&self) -> Result<()> {
             Ok(())
@@ -209,6 +214,9 @@ mod tests {
                 if file.deletes.is_empty() { RowDeletes::None } else { some }
             };
             Ok(files.iter().map(rows).collect())
+        }
+        fn reading(&self) -> Result<ReadSpec> {
+            Err(Error::bug("not asked"))
         }
         fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
             Err(Error::bug("not asked"))

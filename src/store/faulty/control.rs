@@ -18,6 +18,10 @@ pub enum Fault {
     LoseAnswer,
     /// The call waits until [`Faults::release`], and then goes on.
     Hold,
+    /// The call has its effect; its answer comes after [`Faults::release`].
+    HoldAnswer,
+    /// The call has its effect; its answer is lost after [`Faults::release`].
+    HoldAndLoseAnswer,
     /// The process dies just before: neither this call nor any later one has an effect.
     KillBefore,
     /// The process dies just after: this call has its effect, no later one has.
@@ -59,6 +63,8 @@ enum Turn {
     Work,
     Fail,
     WorkInVain,
+    WaitThenWork,
+    WorkThenWait { in_vain: bool },
 }
 
 impl Faults {
@@ -113,19 +119,28 @@ impl Faults {
 
     /// Does `work` as planned for the next call.
     pub(super) async fn call<T>(&self, operation: &'static str, key: &Path, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let (turn, hold) = self.next(operation, key);
-        if hold {
-            self.shared.held.send_modify(|held| *held += 1);
-            drop(self.shared.released.subscribe().wait_for(|released| *released).await);
-        }
-        match turn {
+        match self.next(operation, key) {
             Turn::Work => work.await,
             Turn::Fail => Err(injected(operation, key)),
             Turn::WorkInVain => {
                 drop(work.await);
                 Err(injected(operation, key))
             }
+            Turn::WaitThenWork => {
+                self.wait_for_release().await;
+                work.await
+            }
+            Turn::WorkThenWait { in_vain } => {
+                let answer = work.await;
+                self.wait_for_release().await;
+                if in_vain { Err(injected(operation, key)) } else { answer }
+            }
         }
+    }
+
+    async fn wait_for_release(&self) {
+        self.shared.held.send_modify(|held| *held += 1);
+        drop(self.shared.released.subscribe().wait_for(|released| *released).await);
     }
 
     /// An error if the process is dead: for what goes on between calls.
@@ -133,22 +148,24 @@ impl Faults {
         if self.is_dead() { Err(injected(operation, key)) } else { Ok(()) }
     }
 
-    fn next(&self, operation: &'static str, key: &Path) -> (Turn, bool) {
+    fn next(&self, operation: &'static str, key: &Path) -> Turn {
         let mut state = self.state();
         if state.dead {
             // The dead make no calls: the count stays what it was at the moment of death.
-            return (Turn::Fail, false);
+            return Turn::Fail;
         }
         state.calls.push(Call { operation, key: key.to_string() });
         let number = state.calls.len() as u64;
         match state.plan.get(&number).copied() {
-            None => (Turn::Work, false),
-            Some(Fault::Hold) => (Turn::Work, true),
-            Some(Fault::Fail) => (Turn::Fail, false),
-            Some(Fault::LoseAnswer) => (Turn::WorkInVain, false),
+            None => Turn::Work,
+            Some(Fault::Hold) => Turn::WaitThenWork,
+            Some(Fault::HoldAnswer) => Turn::WorkThenWait { in_vain: false },
+            Some(Fault::HoldAndLoseAnswer) => Turn::WorkThenWait { in_vain: true },
+            Some(Fault::Fail) => Turn::Fail,
+            Some(Fault::LoseAnswer) => Turn::WorkInVain,
             Some(fault @ (Fault::KillBefore | Fault::KillAfter)) => {
                 state.dead = true;
-                (if fault == Fault::KillBefore { Turn::Fail } else { Turn::WorkInVain }, false)
+                if fault == Fault::KillBefore { Turn::Fail } else { Turn::WorkInVain }
             }
         }
     }

@@ -31,7 +31,7 @@ use staged::{Staged, sync_folder_of};
 use upload::Upload;
 use walk::Walk;
 
-pub use staged::is_unfinished;
+pub use staged::{is_unfinished, is_unfinished_of};
 
 /// Reads up to this size are answered in one piece, larger ones in pieces of it.
 const PIECE: u64 = 8 << 20;

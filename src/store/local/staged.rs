@@ -22,9 +22,20 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 ///
 /// The leading dot hides it from readers that list folders. A final name too long for the addition is cut at its end.
 pub fn is_unfinished(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(SUFFIX));
-    inner.and_then(|inner| inner.rsplit_once('.')).is_some_and(|(_, id)| id.split_once('-').is_some_and(|(p, n)| digits(p) && digits(n)))
+    writer_of(name).is_some()
+}
+
+/// Whether `name` is that of a file in the making which the process with this number writes or wrote.
+pub fn is_unfinished_of(name: &str, process: u32) -> bool {
+    writer_of(name).is_some_and(|number| number.parse() == Ok(process))
+}
+
+/// The number of the process in the name of an unfinished file.
+fn writer_of(name: &str) -> Option<&str> {
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (_, id) = name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let (process, number) = id.split_once('-')?;
+    Some(process).filter(is_number).filter(|_| is_number(&number))
 }
 
 fn staging_name(name: &str) -> String {

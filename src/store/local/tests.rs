@@ -143,6 +143,7 @@ async fn what_a_killed_process_left_is_no_object_and_is_found_by_the_name_it_was
 #[test]
 fn only_names_given_to_unfinished_files_count_as_such() {
     assert!(is_unfinished(".a.parquet.12-0.unfinished"));
+    assert!(is_unfinished_of(".a.parquet.12-0.unfinished", 12) && !is_unfinished_of(".a.parquet.12-0.unfinished", 1));
     for name in ["a.parquet.12-0.unfinished", ".a.12-0.parquet", ".unfinished", ".a.-1.unfinished", ".a.1-x.unfinished", ".a.1.unfinished"]
     {
         assert!(!is_unfinished(name), "{name}");

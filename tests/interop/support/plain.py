@@ -58,8 +58,8 @@ def iceberg_catalog(folder: Path, warehouse: str, properties: Optional[Mapping[s
     return catalog
 
 
-def write_iceberg(catalog, name: str, files: int, rows: int, partitioned: bool = True) -> range:  # type: ignore[no-untyped-def]
-    """Writes `files` commits of `rows` rows each by pyiceberg; returns the ids."""
+def iceberg_table(catalog, name: str, partitioned: bool = True):  # type: ignore[no-untyped-def]
+    """A new table for rows with the columns of `rows_of`."""
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import IdentityTransform
@@ -67,7 +67,12 @@ def write_iceberg(catalog, name: str, files: int, rows: int, partitioned: bool =
 
     schema = Schema(NestedField(1, "id", LongType()), NestedField(2, "p", IntegerType()), NestedField(3, "v", StringType()))
     fields = [PartitionField(2, 1000, IdentityTransform(), "p")] if partitioned else []
-    table = catalog.create_table(f"db.{name}", schema, partition_spec=PartitionSpec(*fields))
+    return catalog.create_table(f"db.{name}", schema, partition_spec=PartitionSpec(*fields))
+
+
+def write_iceberg(catalog, name: str, files: int, rows: int, partitioned: bool = True) -> range:  # type: ignore[no-untyped-def]
+    """Writes `files` commits of `rows` rows each by pyiceberg; returns the ids."""
+    table = iceberg_table(catalog, name, partitioned)
     for n in range(files):
         table.append(rows_of(range(n * rows, (n + 1) * rows)))
     return range(files * rows)

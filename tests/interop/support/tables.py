@@ -36,6 +36,8 @@ class Case:
     files_after: int
     #: Readers that cannot read the feature, each with the reason.
     blind: Mapping[str, str] = field(default_factory=dict)
+    #: Delete files that are left because nothing but their contents says that they apply to no live file.
+    deletes_after: int = 0
     #: Spark's expressions for the stable identity of a row, if the table has one.
     row_ids: tuple[str, ...] = ()
     #: `ice` (path table) or `sql` (JDBC catalog); Delta tables are always read by path.
@@ -94,7 +96,7 @@ def delta_strays(root: Path) -> set[str]:
     present = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
     data = {name for name in present if not name.startswith("_delta_log/") and not name.endswith((".bin", ".crc"))}
     log = {name for name in present if name.startswith("_delta_log/")
-           and not re.fullmatch(r"_delta_log/(\.?\d{20}\..*|_last_checkpoint|\._last_checkpoint\.crc|_sidecars/.*)", name)}
+           and not re.fullmatch(r"_delta_log/(\.?\d{20}\..*(?<!\.unfinished)|_last_checkpoint|\._last_checkpoint\.crc|_sidecars/.*)", name)}
     return (data - named) | log
 
 

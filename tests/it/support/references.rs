@@ -34,6 +34,16 @@ pub(crate) fn named(objects: &Objects, home: &str) -> BTreeSet<String> {
     names
 }
 
+/// The keys of files that the metadata file `current` leads to: its snapshots, and the metadata files before it that it knows of.
+pub(crate) fn named_from(objects: &Objects, current: &str, home: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::from([current.to_string()]);
+    iceberg_metadata(&objects[current], objects, home, &mut names);
+    let metadata: Json = serde_json::from_slice(&objects[current]).unwrap();
+    let log = metadata["metadata-log"].as_array().into_iter().flatten();
+    names.extend(log.map(|entry| below(entry["metadata-file"].as_str().unwrap(), home)));
+    names
+}
+
 fn delta_entry(bytes: &[u8], names: &mut BTreeSet<String>) {
     for text in std::str::from_utf8(bytes).unwrap().lines() {
         let action: Json = serde_json::from_str(text).unwrap();

@@ -1,6 +1,6 @@
 //! Small tables that can be laid out again and again, compacted over any store, and read back independently of the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
@@ -23,11 +23,14 @@ use otf::model::{DataFile, OperationId, RowDeletes};
 use otf::ops::Parts;
 use otf::ops::compact::{Finished, Options, run};
 use otf::store::Store;
+use otf::store::local::LocalDisk;
 use otf::units::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value as Json;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{Alone, OneStore, Remarks, TestClock, delta_table};
+use super::sql::CatalogRow;
+use super::{Alone, OneStore, Remarks, TestClock, delta_table, references};
 
 /// Objects by their key below the table's root.
 pub(crate) type Objects = BTreeMap<String, Buffer>;
@@ -44,6 +47,8 @@ pub(crate) struct Original {
     /// Its live rows, as [`rows`] gives them.
     pub(crate) rows: Vec<String>,
     is_delta: bool,
+    /// The catalog that knows where its metadata is, if its folder does not tell.
+    pub(crate) catalog: Option<CatalogRow>,
 }
 
 impl Original {
@@ -60,7 +65,7 @@ impl Original {
         let partition = |id: i64| if id / 10 % 2 == 0 { "p=a" } else { "p=b" };
         let mut rows: Vec<String> = live.iter().map(|(id, name)| line(partition(*id), *id, name, None)).collect();
         rows.sort();
-        let original = Self { objects: objects(memory, &root).await, root, rows, is_delta: true };
+        let original = Self { objects: objects(memory, &root).await, root, rows, is_delta: true, catalog: None };
         assert_eq!(original.read(memory).await, original.rows);
         original
     }
@@ -74,6 +79,14 @@ impl Original {
         original
     }
 
+    /// The same table in an SQL catalog.
+    pub(crate) async fn iceberg_in_sql(fixture: &str) -> Self {
+        let mut original = Self::iceberg(fixture).await;
+        original.objects.remove("metadata/version-hint.text").unwrap();
+        original.catalog = Some(CatalogRow::new(&original.root.child("metadata").child("v3.metadata.json")).await);
+        original
+    }
+
     /// The same table before its rows were deleted: the metadata file that the delete made is not there.
     pub(crate) async fn iceberg_before_its_delete(fixture: &str) -> Self {
         let mut original = Self::fixture(fixture);
@@ -81,6 +94,21 @@ impl Original {
         original.objects.insert("metadata/version-hint.text".into(), Buffer::from_static(b"2"));
         original.rows = original.read(&original.lay_out().await).await;
         original.assert_holds((0..60).map(|id| (id, format!("v{id}"))));
+        original
+    }
+
+    /// A Delta table of `fixtures/`.
+    pub(crate) async fn delta_fixture(fixture: &str) -> Self {
+        let folder = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture);
+        let disk: Arc<dyn ObjectStore> = Arc::new(LocalDisk);
+        let objects = objects(&disk, &Location::parse(folder.to_str().unwrap()).unwrap()).await;
+        Self { root: Location::parse("/t").unwrap(), objects, rows: Vec::new(), is_delta: true, catalog: None }
+    }
+
+    /// An Iceberg table of `fixtures/` as it was made, before its first row.
+    pub(crate) async fn iceberg_without_a_snapshot(fixture: &str) -> Self {
+        let mut original = Self::fixture(fixture);
+        original.objects.retain(|name, _| name == "metadata/v1.metadata.json");
         original
     }
 
@@ -93,15 +121,20 @@ impl Original {
     fn fixture(fixture: &str) -> Self {
         let folder = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture);
         let mut objects = Objects::new();
-        for part in ["data", "metadata"] {
-            for entry in std::fs::read_dir(folder.join(part)).unwrap() {
+        let mut folders = vec![folder.clone()];
+        while let Some(inner) = folders.pop() {
+            for entry in std::fs::read_dir(inner).unwrap() {
                 let path = entry.unwrap().path();
-                let name = path.file_name().unwrap().to_str().unwrap();
-                objects.insert(format!("{part}/{name}"), std::fs::read(&path).unwrap().into());
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_string();
+                objects.insert(name, std::fs::read(&path).unwrap().into());
             }
         }
         let root = Location::parse(&format!("/tmp/otf-fixtures/0000000000000000/db/{fixture}")).unwrap();
-        Self { root, objects, rows: Vec::new(), is_delta: false }
+        Self { root, objects, rows: Vec::new(), is_delta: false, catalog: None }
     }
 
     fn assert_holds(&self, expected: impl Iterator<Item = (i64, String)>) {
@@ -112,7 +145,7 @@ impl Original {
         assert_eq!(found, expected);
     }
 
-    /// A copy in memory.
+    /// A copy in memory; a catalog knows the last copy only.
     pub(crate) async fn lay_out(&self) -> Arc<dyn ObjectStore> {
         let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         self.lay_out_on(&memory).await;
@@ -123,6 +156,9 @@ impl Original {
     pub(crate) async fn lay_out_on(&self, store: &Arc<dyn ObjectStore>) {
         for (name, bytes) in &self.objects {
             store.put(&self.key(name), PutPayload::from_bytes(bytes.clone())).await.unwrap();
+        }
+        if let Some(row) = &self.catalog {
+            row.reset().await;
         }
     }
 
@@ -141,23 +177,56 @@ impl Original {
         Path::parse(self.root.child(name).path()).unwrap()
     }
 
-    pub(crate) fn open(&self, store: &Store) -> Box<dyn Table> {
-        if self.is_delta {
-            Box::new(DeltaTable::new(store.clone(), self.root.clone()))
-        } else {
-            Box::new(catalog::path_table(store, self.root.clone()))
+    /// The table as the tool opens it.
+    pub(crate) async fn open(&self, store: &Store) -> Result<Box<dyn Table>> {
+        match &self.catalog {
+            Some(row) => row.open(store).await,
+            None if self.is_delta => Ok(Box::new(DeltaTable::new(store.clone(), self.root.clone()))),
+            None => Ok(Box::new(catalog::path_table(store, self.root.clone()))),
+        }
+    }
+
+    /// How many versions the copy in `objects` has.
+    pub(crate) async fn versions(&self, objects: &Objects) -> usize {
+        match &self.catalog {
+            Some(row) => snapshots(&objects[&format!("metadata/{}", row.current().await)]),
+            None => objects.keys().filter(|name| !name.starts_with("_otf/") && name.ends_with(".json")).count(),
+        }
+    }
+
+    /// How many versions it has before anything happens to it.
+    pub(crate) fn versions_at_first(&self) -> usize {
+        let is_version = |name: &&String| name.ends_with(".json");
+        match &self.catalog {
+            Some(_) => snapshots(&self.objects["metadata/v3.metadata.json"]),
+            None => self.objects.keys().filter(is_version).count(),
+        }
+    }
+
+    /// The keys of `objects` that a version of the table names, and of its metadata.
+    pub(crate) async fn named(&self, objects: &Objects) -> BTreeSet<String> {
+        match &self.catalog {
+            Some(row) => references::named_from(objects, &format!("metadata/{}", row.current().await), self.root.path()),
+            None => references::named(objects, self.root.path()),
         }
     }
 
     /// The live rows of the copy in `objects`.
     pub(crate) async fn read(&self, objects: &Arc<dyn ObjectStore>) -> Vec<String> {
         let store = over(objects);
-        rows(&*self.open(&store), &store).await.unwrap()
+        rows(&*self.open(&store).await.unwrap(), &store).await.unwrap()
+    }
+
+    /// Every row of `file`, deleted or not, in file order, as [`rows`] gives them.
+    pub(crate) async fn rows_at(&self, store: &Store, file: &DataFile) -> Vec<String> {
+        let mut rows = Vec::new();
+        rows_of(file, &RowDeletes::None, store.get(&file.location).await.unwrap(), &mut rows);
+        rows
     }
 
     /// The keys of its live files in `objects`, sorted.
     pub(crate) async fn live_files(&self, objects: &Arc<dyn ObjectStore>) -> Vec<String> {
-        let version = self.open(&over(objects)).load().await.unwrap();
+        let version = self.open(&over(objects)).await.unwrap().load().await.unwrap();
         let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
         let mut names: Vec<String> = files.iter().map(|file| file.location.relative_to(&self.root).unwrap().to_string()).collect();
         names.sort();
@@ -185,12 +254,29 @@ impl Original {
         wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
     ) -> Result<Finished> {
         let store = over(objects);
+        let table = self.open(&store).await?;
+        Self::compact_table(&*table, &store, (process, operation), options, wrap).await
+    }
+
+    /// Compacts `table`, which lies in `store`, in this process as this operation.
+    pub(crate) async fn compact_table(
+        table: &dyn Table,
+        store: &Store,
+        (process, operation): (u32, &str),
+        options: &Options,
+        wrap: impl FnOnce(Box<dyn Rewriter>) -> Box<dyn Rewriter>,
+    ) -> Result<Finished> {
         let settings = Settings { memory: Bytes::mib(256), threads: 1, runtime: Handle::current() };
         let engine = wrap(Box::new(ParquetRewriter::new(store.clone(), settings).unwrap()));
         let (clock, progress, processes) = (TestClock::default(), Remarks::default(), Alone(process));
-        let parts = Parts { store: &store, engine: &*engine, clock: &clock, progress: &progress, processes: &processes };
-        run::execute(&*self.open(&store), &OperationId(operation.into()), options, parts).await
+        let parts = Parts { store, engine: &*engine, clock: &clock, progress: &progress, processes: &processes };
+        run::execute(table, &OperationId(operation.into()), options, parts).await
     }
+}
+
+fn snapshots(metadata: &Buffer) -> usize {
+    let metadata: Json = serde_json::from_slice(metadata).unwrap();
+    metadata["snapshots"].as_array().unwrap().len()
 }
 
 /// The store that finds everything in `objects`.

@@ -72,6 +72,7 @@ pub(crate) async fn compact(table: &dyn Table, options: &Options, agreed: bool, 
             after: None,
             plan: PlanDocument::from(&survey.plan),
             report: None,
+            error: None,
             elapsed_ms: 0,
             peak_memory_bytes: 0,
         }
@@ -90,9 +91,10 @@ fn ended(table: &dyn Table, operation: &OperationId, finished: Finished) -> Comp
         base_version: finished.base_version.map(|version| version.to_string()),
         versions: finished.versions.iter().map(ToString::to_string).collect(),
         before: finished.before,
-        after: Some(finished.after),
+        after: finished.error.is_none().then_some(finished.after),
         plan: finished.plan,
         report: Some(finished.report),
+        error: finished.error,
         elapsed_ms: 0,
         peak_memory_bytes: 0,
     }
@@ -112,6 +114,9 @@ fn show(document: &CompactDocument, agreed: bool, session: &Session) -> Result<u
             session.ui.text(&format!("{hint}\n"))?;
         } else if !agreed {
             session.ui.text("nothing to do\n")?;
+        }
+        if let Some(error) = &document.error {
+            session.ui.error(error);
         }
     }
     Ok(document.outcome.exit_status())

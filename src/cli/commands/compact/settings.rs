@@ -53,6 +53,7 @@ fn flags(args: &CompactArgs) -> Compact {
         compression: args.compression,
         path: args.path,
         max_files: args.max_files,
+        output_spec: None,
     }
 }
 
@@ -86,6 +87,7 @@ fn over(first: Compact, second: Compact) -> Compact {
         compression: first.compression.or(second.compression),
         path: first.path.or(second.path),
         max_files: first.max_files.or(second.max_files),
+        output_spec: first.output_spec.or(second.output_spec),
     }
 }
 
@@ -94,7 +96,11 @@ pub(super) fn options(asked: &Compact, filter: Option<Predicate>) -> Options {
     let size = |size: Option<Size>| size.map(|size| size.0);
     Options {
         filter,
-        output: OutputWishes { target_file_size: size(asked.target_file_size), codec: asked.compression.map(|compression| compression.0) },
+        output: OutputWishes {
+            target_file_size: size(asked.target_file_size),
+            codec: asked.compression.map(|compression| compression.0),
+            spec: asked.output_spec.unwrap_or_default(),
+        },
         min_file_size: size(asked.min_file_size),
         max_file_size: size(asked.max_file_size),
         min_input_files: asked.min_input_files.map(Into::into),

@@ -126,5 +126,6 @@ const fn leave(why: Leave) -> &'static str {
         Leave::FewNeighbours => "too few others in their partition",
         Leave::FilteredOut => "ruled out by --where",
         Leave::OverLimit => "beyond --max-files",
+        Leave::UnknownSpec => "of a partition spec that is not understood",
     }
 }

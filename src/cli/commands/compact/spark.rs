@@ -6,9 +6,10 @@ use std::str::FromStr;
 use crate::cli::options::key_value;
 use crate::config::Compact;
 use crate::error::{Error, Result};
+use crate::model::SpecChoice;
 
 /// The keys that are understood.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "target-file-size-bytes",
     "min-file-size-bytes",
     "max-file-size-bytes",
@@ -24,6 +25,7 @@ const KNOWN: [&str; 15] = [
     "remove-dangling-deletes",
     "use-starting-sequence-number",
     "rewrite-job-order",
+    "output-spec-id",
 ];
 
 /// `partial-progress.max-commits` where it is not given (Iceberg, "rewrite_data_files").
@@ -59,6 +61,7 @@ pub(super) fn read(options: &[String]) -> Result<Compact> {
             "delete-ratio-threshold" => read.delete_ratio = Some(parse(key, value)?),
             "rewrite-all" => read.rewrite_all = Some(parse(key, value)?),
             "remove-dangling-deletes" => read.remove_dangling_deletes = Some(parse(key, value)?),
+            "output-spec-id" => read.output_spec = Some(spec(key, value)?),
             _ => accepted(key, value)?,
         }
     }
@@ -81,12 +84,20 @@ fn accepted(key: &str, value: &str) -> Result<()> {
         // Groups are independent, and their order changes nothing that is committed.
         "rewrite-job-order" if ["none", "bytes-asc", "bytes-desc", "files-asc", "files-desc"].contains(&value) => Ok(()),
         "rewrite-job-order" => Err(unfit(key, "it is none of none, bytes-asc, bytes-desc, files-asc and files-desc")),
-        "output-spec-id" => refused("files keep the partition spec they were written with"),
         "max-file-group-input-files" | "partial-progress.max-failed-commits" => refused("use the other limits of groups and commits"),
         "compression-factor" | "shuffle-partitions-per-file" | "var-length-contribution" | "max-output-size" => {
             refused("it belongs to sorting, and files are packed by size only")
         }
         _ => Err(Error::usage("an option is unknown").about("option", key).hint(format!("known options: {}", KNOWN.join(", ")))),
+    }
+}
+
+/// The spec of new files: an id, or in words the table's current one or the one that wrote a file.
+fn spec(key: &str, value: &str) -> Result<SpecChoice> {
+    match value {
+        "current" => Ok(SpecChoice::Current),
+        "keep" => Ok(SpecChoice::Own),
+        id => parse(key, id).map(SpecChoice::Id),
     }
 }
 
@@ -126,6 +137,7 @@ mod tests {
             "remove-dangling-deletes=true",
             "use-starting-sequence-number=true",
             "rewrite-job-order=bytes-desc",
+            "output-spec-id=3",
         ]);
         let size = |bytes| Some(Size(Bytes(bytes)));
         let expected = Compact {
@@ -140,6 +152,7 @@ mod tests {
             delete_ratio: Some(0.2),
             rewrite_all: Some(true),
             remove_dangling_deletes: Some(true),
+            output_spec: Some(SpecChoice::Id(3)),
             ..Compact::default()
         };
         assert_eq!(read.unwrap(), expected);
@@ -158,7 +171,7 @@ mod tests {
         assert!(KNOWN.iter().all(|key| unknown.next_step().contains(key)), "{}", unknown.next_step());
         for (text, kind) in [
             ("use-starting-sequence-number=false", Kind::Unsupported),
-            ("output-spec-id=1", Kind::Unsupported),
+            ("output-spec-id=newest", Kind::Usage),
             ("compression-factor=2", Kind::Unsupported),
             ("rewrite-job-order=random", Kind::Usage),
             ("min-input-files=0", Kind::Usage),

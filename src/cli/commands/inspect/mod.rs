@@ -7,7 +7,7 @@ mod types;
 use crate::cli::options::TableArgs;
 use crate::cli::session::Session;
 use crate::error::Result;
-use crate::formats::FormatName;
+use crate::formats::{FormatName, Reference};
 use crate::model::Snapshot;
 use crate::ops::inspect::{Census, Health, gather, health};
 use crate::units::Bytes;
@@ -25,11 +25,14 @@ pub struct InspectArgs {
     /// List every partition
     #[arg(long)]
     pub partitions: bool,
+    /// List branches and tags
+    #[arg(long)]
+    pub refs: bool,
     /// List the table's properties
     #[arg(long)]
     pub properties: bool,
     /// Show the score and its reasons only
-    #[arg(long, conflicts_with_all = ["files", "partitions", "properties"])]
+    #[arg(long, conflicts_with_all = ["files", "partitions", "refs", "properties"])]
     pub health: bool,
 }
 
@@ -38,6 +41,8 @@ pub struct InspectArgs {
 struct Report<'a> {
     format: FormatName,
     snapshot: &'a Snapshot,
+    reference: Option<&'a str>,
+    references: Vec<Reference>,
     target: Bytes,
     census: Census,
     health: Health,
@@ -65,6 +70,8 @@ pub async fn run(args: &InspectArgs, session: &Session) -> Result<u8> {
     let report = Report {
         format: opened.table.format(),
         snapshot,
+        reference: version.reference(),
+        references: version.references(),
         target,
         census,
         health,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{InspectArgs, Report, types};
 use crate::cli::ui::{Paint, count, elapsed, table};
+use crate::formats::Reference;
 use crate::ops::inspect::gather::worst;
 use crate::ops::inspect::{PartitionSummary, SizeClass};
 
@@ -19,6 +20,9 @@ pub(super) fn json(report: &Report<'_>, args: &InspectArgs) -> Value {
         "format": report.format,
         "version": snapshot.version.map(|version| version.to_string()),
     });
+    if let Some(reference) = report.reference {
+        document["reference"] = json!(reference);
+    }
     if !args.health {
         document["time"] = json!(snapshot.time.map(|time| time.to_string()));
         document["protocol"] = json!(snapshot.protocol);
@@ -27,6 +31,10 @@ pub(super) fn json(report: &Report<'_>, args: &InspectArgs) -> Value {
         document["partitioning"] = json!(snapshot.partitioning);
         let column = |field: &crate::model::Field| json!({"id": field.id, "name": field.name, "type": types::text(&field.ty), "required": field.required});
         document["schema"] = snapshot.schema.fields.iter().map(column).collect();
+        if args.refs {
+            document["refs"] =
+                report.references.iter().map(|r| json!({"name": r.name, "type": kind(r), "version": r.version.to_string()})).collect();
+        }
         if args.properties {
             document["properties"] = json!(snapshot.properties);
         }
@@ -70,6 +78,7 @@ fn summary(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint: Pa
         None => count(totals.rows),
     };
     let or_none = |list: &[String]| if list.is_empty() { "none".to_string() } else { list.join(", ") };
+    let version = report.reference.map_or_else(|| version.clone(), |reference| format!("{version} on {reference}"));
     let facts = [
         ("format", format!("{} ({})", report.format.as_str(), snapshot.protocol)),
         ("features", or_none(&snapshot.features)),
@@ -91,10 +100,19 @@ fn summary(text: &mut String, report: &Report<'_>, args: &InspectArgs, paint: Pa
         .map(|field| vec![field.name.clone(), types::text(&field.ty), types::nullability(field).to_string()])
         .collect();
     text.push_str(&format!("\n{}", table(&["column", "type", ""], &columns, 3)));
+    if args.refs {
+        let row = |r: &Reference| vec![r.name.clone(), kind(r).to_string(), r.version.to_string()];
+        text.push_str(&format!("\n{}", table(&["name", "type", "version"], &report.references.iter().map(row).collect::<Vec<_>>(), 3)));
+    }
     if args.properties {
         let rows: Vec<Vec<String>> = snapshot.properties.iter().map(|(key, value)| vec![key.clone(), value.clone()]).collect();
         text.push_str(&format!("\n{}", table(&["property", "value"], &rows, 2)));
     }
+}
+
+/// What a reference is, in a word.
+const fn kind(reference: &Reference) -> &'static str {
+    if reference.is_branch { "branch" } else { "tag" }
 }
 
 /// A histogram: how many files of which size.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Float64Array, Int32Array, Int64Array, StringArray};
+use arrow_array::types::Int64Type;
+use arrow_array::{BinaryArray, Float64Array, Int32Array, Int64Array, ListArray, StringArray, StructArray};
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -152,6 +153,62 @@ async fn columns_of_the_partition_that_are_stored_are_no_obstacle() {
     assert_eq!(done.row_groups_copied, 1);
     assert_eq!(done.files[0].stats.columns[&1].upper, Some(Value::Long(2)));
     assert_eq!(done.files[0].stats.columns[&2].upper, Some(Value::String("eu".into())));
+}
+
+/// P3: a feature that wants partition columns in files wants null ones, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn partition_columns_that_files_lack_are_filled_in_even_if_null() {
+    let bench = Bench::new();
+    let stored = bench.file("a", &batch(vec![("n", Arc::new(Int64Array::from(vec![1, 2])))]), None);
+    for constant in [None, Some(Value::String("eu".into()))] {
+        let mut output = plain_output(&bench, vec![leaf(1, "n", Primitive::Long), leaf(2, "region", Primitive::String)]);
+        output.partition = Arc::new(Partition { constants: vec![(2, constant.clone())], ..Partition::default() });
+        let error = bench.rewrite(vec![(stored.clone(), RowDeletes::None)], output.clone(), RewritePath::Copy).await.unwrap_err();
+        assert!(error.to_string().contains("a column has to be filled in"), "{error}");
+        let done = bench.rewrite(vec![(stored.clone(), RowDeletes::None)], output, RewritePath::Auto).await.unwrap();
+        let expected = constant.map(|_| "eu".to_string());
+        assert_eq!(texts(&read(&done.files), 1), [expected.clone(), expected]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elements_that_have_no_id_in_the_table_need_none_in_files() {
+    let bench = Bench::new();
+    let id = |field: ArrowField, id: i32| field.with_metadata([("PARQUET:field_id".to_string(), id.to_string())].into());
+    for element in [None, Some(77)] {
+        let item = ArrowField::new("element", DataType::Int64, true);
+        let item = Arc::new(element.map_or(item.clone(), |number| id(item, number)));
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+        let lists = ListArray::new(Arc::clone(&item), lists.offsets().clone(), lists.values().clone(), lists.nulls().cloned());
+        let schema = ArrowSchema::new(vec![id(ArrowField::new("l", DataType::List(item), true), 1)]);
+        let stored = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(lists)]).unwrap();
+        let file = bench.file("a", &stored, None);
+        let output = bench.output(vec![field(1, "l", Type::List(Box::new(leaf(-1, "element", Primitive::Long))))]);
+        let done = bench.rewrite(vec![(file, RowDeletes::None)], output, RewritePath::Copy).await.unwrap();
+        assert_eq!((done.row_groups_copied, done.files[0].rows), (1, 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shredded_variants_are_copied_whole_or_refused() {
+    let bench = Bench::new();
+    let half = |name: &str| {
+        (Arc::new(ArrowField::new(name, DataType::Binary, true)), Arc::new(BinaryArray::from_vec(vec![b"v", b"w"])) as ArrayRef)
+    };
+    let typed =
+        (Arc::new(ArrowField::new("typed_value", DataType::Int64, true)), Arc::new(Int64Array::from(vec![Some(7), None])) as ArrayRef);
+    let stored = batch(vec![("v", Arc::new(StructArray::from(vec![half("metadata"), half("value"), typed])))]);
+    let inputs = |deletes| vec![(bench.file("a", &stored, None), deletes), (bench.file("b", &stored, None), RowDeletes::None)];
+    let mut output = plain_output(&bench, vec![leaf(1, "v", Primitive::Variant)]);
+    let refused = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Auto).await.unwrap_err();
+    assert!(refused.message().contains("shredded"), "{refused}");
+    output.tolerated.shredded = true;
+    let done = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Auto).await.unwrap();
+    assert_eq!((done.row_groups_copied, done.files.len()), (2, 1));
+    let column = read(&done.files).column(0).clone();
+    assert_eq!(column.to_data(), arrow_select::concat::concat(&[stored.column(0), stored.column(0)]).unwrap().to_data());
+    let refused = bench.rewrite(inputs(positions([0])), output, RewritePath::Auto).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unsupported);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Float64Array, Int64Array, StringArray};
+use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use parquet::file::properties::WriterProperties;
 
 use super::*;
@@ -142,6 +143,19 @@ async fn row_ids_stay_whatever_was_deleted_before_them() {
     let descriptor = footer(&done.files[0].location).file_metadata().schema_descr_ptr();
     assert_eq!(descriptor.column(2).self_type().get_basic_info().id(), 2_147_483_540);
     assert_eq!(done.files[0].stats.columns.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    // Files that give row ids no field id are understood, too, where columns are known by id.
+    let id = |field: ArrowField, id: i32| field.with_metadata([("PARQUET:field_id".to_string(), id.to_string())].into());
+    let long = |name: &str| ArrowField::new(name, DataType::Int64, true);
+    let schema = ArrowSchema::new(vec![id(long("n"), 1), long("_row_id"), long("_seq")]);
+    let unnamed = RecordBatch::try_new(Arc::new(schema), ids.columns().to_vec()).unwrap();
+    let unnamed = with(bench.file("d", &unnamed, None), Some(2000), 9);
+    let by_id = OutputSpec {
+        matching: FieldMatching::OwnFieldIds,
+        schema: Schema { fields: vec![leaf(1, "n", Primitive::Long)] },
+        ..output.clone()
+    };
+    let (rows, _) = bench.encoded(vec![(unnamed, RowDeletes::None)], by_id).await;
+    assert_eq!((longs(&rows, 1), longs(&rows, 2)), (vec![Some(77), Some(2001), Some(3)], vec![Some(9), Some(5), Some(9)]));
     let asked = bench.rewrite(vec![(bench.file("c", &numbers(0..3), None), RowDeletes::None)], output, RewritePath::Copy).await;
     assert_eq!(asked.unwrap_err().kind(), Kind::Unsupported);
 }

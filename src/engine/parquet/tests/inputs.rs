@@ -36,7 +36,8 @@ async fn a_wrong_size_in_the_tables_metadata_does_no_harm_and_another_row_count_
     assert_eq!(bench.rewriter.stored_rows(&DataFile { rows: Some(1000), ..file.clone() }).await.unwrap(), 1000);
     let gone = DataFile { location: file.location.parent().unwrap().child("nowhere"), ..file.clone() };
     assert_eq!(failure(&bench, gone).await.kind(), Kind::NotFound);
-    assert_eq!(failure(&bench, DataFile { format: FileFormat::Orc, ..file }).await.kind(), Kind::Unsupported);
+    let error = failure(&bench, DataFile { format: FileFormat::Orc, ..file }).await;
+    assert_eq!((error.kind(), error.message()), (Kind::Corrupt, "not an ORC file"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

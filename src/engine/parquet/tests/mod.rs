@@ -1,9 +1,14 @@
 //! Rewrites of small files, compared by content.
 
+mod by_value;
 mod copy;
 mod encode;
+mod fixtures;
+mod foreign;
 mod golden;
 mod inputs;
+mod route;
+mod shapes;
 mod types;
 
 use std::path::Path as FsPath;
@@ -24,7 +29,7 @@ use crate::engine::{RewritePath, RewriteTask, Rewriter, Rewritten};
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::{
-    Codec, DataFile, Field, FieldMatching, FileFormat, NewFile, OutputSpec, Partition, Primitive, RowDeletes, Schema, Type,
+    Codec, DataFile, Field, FieldMatching, FileFormat, NewFile, OutputSpec, Partition, Primitive, RowDeletes, Schema, Tolerated, Type,
 };
 use crate::store::{Resolve, Store};
 use crate::units::Bytes;
@@ -109,8 +114,10 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
     OutputSpec {
         directory: Location::parse(folder.to_str().unwrap()).unwrap(),
         partition: Arc::new(Partition::default()),
+        routing: None,
         schema: Schema { fields },
         field_ids: true,
+        tolerated: Tolerated { int96: true, shredded: false },
         matching: FieldMatching::PhysicalNames,
         row_ids: None,
         codec: Codec::Zstd(1),

@@ -159,29 +159,66 @@ async fn columns_are_found_by_id_by_mapping_by_position_and_by_name() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn legacy_timestamps_survive_beyond_2262() {
+/// A file of 12-byte timestamps: nanoseconds of the day and Julian day.
+fn legacy_times(bench: &Bench, times: &[(u64, u32)]) -> DataFile {
     use parquet::data_type::{Int96, Int96Type};
-    let bench = Bench::new();
     let schema = parquet::schema::parser::parse_message_type("message m { optional int96 t; }").unwrap();
     let file = std::fs::File::create(bench.path("a")).unwrap();
     let mut writer = parquet::file::writer::SerializedFileWriter::new(file, Arc::new(schema), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    // 2960-01-01T00:00:01Z: Julian day 2802170 and nanoseconds of the day
-    let mut time = Int96::new();
-    time.set_data(1_000_000_000, 0, 2_802_170);
-    column.typed::<Int96Type>().write_batch(&[time], Some(&[1]), None).unwrap();
+    let values: Vec<Int96> = times
+        .iter()
+        .map(|(nanos, day)| {
+            let mut time = Int96::new();
+            time.set_data(u32::try_from(nanos & 0xffff_ffff).unwrap(), u32::try_from(nanos >> 32).unwrap(), *day);
+            time
+        })
+        .collect();
+    column.typed::<Int96Type>().write_batch(&values, Some(&vec![1; values.len()]), None).unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
-    let expected = (i64::from(2_802_170 - 2_440_588) * 86_400 + 1) * 1_000_000;
+    data_file(&bench.path("a"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn legacy_timestamps_survive_before_1970_and_beyond_2262_and_are_never_cut_to_fit_nanoseconds() {
+    let bench = Bench::new();
+    const EPOCH: u32 = 2_440_588;
+    // The last microsecond before 1970; 1582-10-15; 1969-12-31T12:00:00.000001Z; 2262-04-12; 2960-01-01T00:00:01Z.
+    let times =
+        [(86_399_999_999_000, EPOCH - 1), (0, 2_299_161), (43_200_000_001_000, EPOCH - 1), (0, 2_547_340), (1_000_000_000, 2_802_170)];
+    let file = legacy_times(&bench, &times);
+    let expected: Vec<i64> = times
+        .iter()
+        .map(|(nanos, day)| (i64::from(*day) - i64::from(EPOCH)) * 86_400_000_000 + i64::try_from(nanos / 1_000).unwrap())
+        .collect();
+    assert_eq!((expected[0], expected[2]), (-1, -43_199_999_999));
     for (ty, zone) in [(Primitive::Timestamp, None), (Primitive::TimestampTz, Some("UTC".into()))] {
-        let output = bench.output(vec![leaf(1, "t", ty)]);
-        let (rows, _) = bench.encoded(vec![(data_file(&bench.path("a")), RowDeletes::None)], output).await;
+        let (rows, done) = bench.encoded(vec![(file.clone(), RowDeletes::None)], bench.output(vec![leaf(1, "t", ty)])).await;
         assert_eq!(*rows.column(0).data_type(), DataType::Timestamp(TimeUnit::Microsecond, zone));
         let micros = arrow_cast::cast(rows.column(0), &DataType::Int64).unwrap();
-        assert_eq!(arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&micros).value(0), expected);
+        let micros = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&micros);
+        assert_eq!(micros.values().to_vec(), expected);
+        let stats = &done.files[0].stats.columns[&1];
+        assert_eq!((&stats.lower, &stats.upper), (&Some(Value::Long(expected[1])), &Some(Value::Long(expected[4]))));
+    }
+    let nanos = bench.output(vec![leaf(1, "t", Primitive::TimestampNs)]);
+    let error = bench.rewrite(vec![(file, RowDeletes::None)], nanos, RewritePath::Encode).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_ids_is_not_guessed_at_where_columns_are_known_by_id_alone() {
+    let bench = Bench::new();
+    let plain = bench.file("plain", &batch(vec![("b", Arc::new(Int64Array::from(vec![1])))]), None);
+    let mut output = bench.output(vec![leaf(1, "b", Primitive::Long)]);
+    output.matching = FieldMatching::OwnFieldIds;
+    for path in [RewritePath::Auto, RewritePath::Encode] {
+        let error = bench.rewrite(vec![(plain.clone(), RowDeletes::None)], output.clone(), path).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.message().contains("no field ids"), "{error}");
     }
 }
 
@@ -206,6 +243,7 @@ async fn shredded_variants_are_refused_and_plain_ones_kept() {
     let file = bench.file("a", &batch(vec![("v", Arc::new(shredded))]), None);
     let error = bench.rewrite(vec![(file, RowDeletes::None)], output.clone(), RewritePath::Encode).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.message().contains("shredded"), "{error}");
     let file = bench.file("b", &batch(vec![("v", Arc::new(plain))]), None);
     let (rows, done) = bench.encoded(vec![(file, RowDeletes::None)], output).await;
     assert_eq!(arrow_array::cast::AsArray::as_struct(rows.column(0)).column_names(), ["metadata", "value"]);

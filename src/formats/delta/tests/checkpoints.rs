@@ -155,3 +155,42 @@ fn a_checkpoint_with_any_damaged_byte_of_its_footer_is_an_error_or_harmless() {
     }
     assert!(refused > 40, "{refused}");
 }
+
+/// The protocol allows no checkpoint of another form than the table asks for.
+#[test]
+fn statistics_go_into_checkpoints_as_the_table_asks_for() {
+    let with_property = |key: &str, value: &str| {
+        let made = made(&["deletionVectors"]);
+        let mut lines = made.read_commit(0);
+        lines[1]["metaData"]["configuration"][key] = json!(value);
+        made.commit(0, &lines);
+        made
+    };
+    let columns = with_property("delta.checkpoint.writeStatsAsStruct", "true");
+    let remarks = block(table(columns.root()).settle(Version(2)));
+    assert!(remarks[0].message().contains("as columns"), "{:?}", remarks);
+    assert!(!columns.log(CHECKPOINT).exists());
+    let neither = with_property("delta.checkpoint.writeStatsAsJson", "false");
+    assert!(block(table(neither.root()).settle(Version(2))).is_empty());
+    std::fs::remove_file(neither.commit_path(0)).unwrap();
+    std::fs::remove_file(neither.commit_path(1)).unwrap();
+    assert!(state(&neither).files.iter().all(|add| add.stats.is_none()));
+}
+
+#[test]
+fn a_checksum_follows_a_commit_where_the_version_before_has_one() {
+    let made = made(&["deletionVectors"]);
+    let crc = |version: u32| made.log(&format!("{version:020}.crc"));
+    assert!(block(table(made.root()).settle(Version(1))).is_empty());
+    assert!(!crc(1).exists(), "the table has none");
+    std::fs::write(crc(1), "damaged").unwrap();
+    assert!(block(table(made.root()).settle(Version(2))).is_empty());
+    let written: Json = serde_json::from_slice(&std::fs::read(crc(2)).unwrap()).unwrap();
+    let lines = made.read_commit(0);
+    let expected = json!({"tableSizeBytes": 41, "numFiles": 4, "numMetadata": 1, "numProtocol": 1, "metadata": lines[1]["metaData"],
+        "protocol": lines[0]["protocol"]});
+    assert_eq!(written, expected);
+    std::fs::write(crc(2), "another writer's").unwrap();
+    assert!(block(table(made.root()).settle(Version(2))).is_empty());
+    assert_eq!(std::fs::read_to_string(crc(2)).unwrap(), "another writer's", "never overwritten");
+}

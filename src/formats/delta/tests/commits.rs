@@ -63,6 +63,20 @@ fn a_commit_is_found_again_by_its_operation() {
 }
 
 #[test]
+fn history_with_a_commit_missing_proves_nothing() {
+    let made = made(plain_protocol(), &json!({}));
+    let change = plan(&*made.load().unwrap());
+    for version in 1..4 {
+        made.commit(version, &[info(1)]);
+    }
+    let newer = made.load().unwrap();
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(0)))).unwrap(), None);
+    std::fs::remove_file(made.commit_path(2)).unwrap();
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(0)))).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(block(newer.find(&change.operation, 0, Some(Version(2)))).unwrap(), None);
+}
+
+#[test]
 fn a_taken_version_is_told_from_our_own() {
     let made = made(plain_protocol(), &json!({}));
     let version = made.load().unwrap();
@@ -117,17 +131,19 @@ fn rules_that_changed_before_a_checkpoint_are_seen_too() {
 
 #[test]
 fn in_commit_timestamps_grow_whatever_the_clock_says() {
-    let features = protocol(&[], &["inCommitTimestamp"]);
-    let made = made(features, &json!({"delta.enableInCommitTimestamps": "true"}));
-    let without = made.load().unwrap();
-    let Answer::Rejected(error) = block(without.offer(&plan(&*without), NOW)) else { panic!() };
-    assert_eq!(error.kind(), Kind::Unsupported);
-    made.commit(1, &[json!({"commitInfo": {"inCommitTimestamp": 20_000, "timestamp": 3}})]);
-    let version = made.load().unwrap();
-    assert_eq!(version.snapshot().time, Some(Timestamp(20_000)));
-    assert!(matches!(block(version.offer(&plan(&*version), NOW)), Answer::Ours(Version(2))));
-    let line = std::fs::read_to_string(made.commit_path(2)).unwrap();
-    assert!(line.starts_with("{\"commitInfo\":{\"inCommitTimestamp\":20001,"), "{line}");
+    for suffix in ["", "-preview"] {
+        let feature = format!("inCommitTimestamp{suffix}");
+        let made = made(protocol(&[], &[feature.as_str()]), &json!({format!("delta.enableInCommitTimestamps{suffix}"): "true"}));
+        let without = made.load().unwrap();
+        let Answer::Rejected(error) = block(without.offer(&plan(&*without), NOW)) else { panic!() };
+        assert_eq!(error.kind(), Kind::Unsupported);
+        made.commit(1, &[json!({"commitInfo": {"inCommitTimestamp": 20_000, "timestamp": 3}})]);
+        let version = made.load().unwrap();
+        assert_eq!(version.snapshot().time, Some(Timestamp(20_000)));
+        assert!(matches!(block(version.offer(&plan(&*version), NOW)), Answer::Ours(Version(2))));
+        let line = std::fs::read_to_string(made.commit_path(2)).unwrap();
+        assert!(line.starts_with("{\"commitInfo\":{\"inCommitTimestamp\":20001,"), "{line}");
+    }
 }
 
 #[test]
@@ -152,6 +168,7 @@ fn new_files_get_row_ids_above_all_others() {
     assert_eq!(output.row_ids.unwrap().row_id, "_r");
     assert!(matches!(block(version.offer(&change, NOW)), Answer::Ours(Version(2))));
     let lines = made.read_commit(2);
+    assert_eq!(lines[0]["commitInfo"]["tags"], json!({"delta.rowTracking.preserved": "true"}));
     assert_eq!((&lines[1]["remove"]["baseRowId"], &lines[1]["remove"]["defaultRowCommitVersion"]), (&json!(0), &json!(1)));
     assert_eq!((&lines[3]["add"]["baseRowId"], &lines[3]["add"]["defaultRowCommitVersion"]), (&json!(21), &json!(2)));
     assert_eq!(lines[4], mark(30));
@@ -159,7 +176,7 @@ fn new_files_get_row_ids_above_all_others() {
 
 #[test]
 fn a_table_that_cannot_be_kept_intact_is_never_written() {
-    let made = made(protocol(&[], &["icebergCompatV2"]), &json!({"delta.checkpointInterval": "1"}));
+    let made = made(protocol(&[], &["teleport"]), &json!({"delta.checkpointInterval": "1"}));
     let version = made.load().unwrap();
     let Answer::Rejected(error) = block(version.offer(&plan(&*version), NOW)) else { panic!() };
     assert_eq!(error.kind(), Kind::Unsupported);

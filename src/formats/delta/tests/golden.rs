@@ -1,14 +1,11 @@
 //! A sweep over tables of other engines, where `OTF_GOLDEN` names their folder.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
-use serde_json::Value as Json;
+use roaring::RoaringTreemap;
 
-use super::{DeltaVersion, block, live_rows, store, table};
-use crate::error::Result;
-use crate::formats::Table;
-use crate::location::Location;
+use super::*;
+use crate::model::Marked;
 
 fn tables(below: &Path, found: &mut Vec<PathBuf>) {
     if below.join("_delta_log").is_dir() {
@@ -89,4 +86,62 @@ fn every_version_of_tables_of_other_engines_has_its_rows() {
     println!("{compared} versions compared");
     assert!(wrong.is_empty(), "\n{wrong}");
     assert!(compared > 200);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Marks every third row of each file, those included that are marked already; returns how many live rows there are afterwards.
+fn mark_every_third(root: &Path) -> Option<u64> {
+    let version = block(table(root).load()).ok().filter(|version| version.markable().is_ok())?;
+    let files = block(all_files(&*version)).unwrap();
+    let before = block(version.row_deletes(&files)).ok()?;
+    let mut live = 0;
+    let mut groups = Vec::new();
+    for (file, before) in files.into_iter().zip(before) {
+        let rows = file.rows?;
+        let mut deleted: RoaringTreemap = (0..rows).step_by(3).collect();
+        let mut more = true;
+        if let RowDeletes::Positions(marked) = before {
+            deleted |= &*marked;
+            more = deleted.len() > marked.len();
+        }
+        live += rows - deleted.len();
+        if more {
+            groups.push(GroupChange { marks: vec![Marked { file, deleted: Arc::new(deleted) }], ..GroupChange::default() });
+        }
+    }
+    let operation = OperationId("7b2c2f0e-6d0c-4b0e-9a51-0d6c2f8b1e11".into());
+    let base = version.snapshot().version;
+    let change = Change { operation, part: 0, base, intent: Intent::DeleteRows, groups, drop_dangling_deletes: false };
+    let answer = block(version.offer(&change, crate::units::Timestamp(1_900_000_000_000)));
+    assert!(matches!(answer, crate::commit::Answer::Ours(_)), "{}: {answer:?}", root.display());
+    Some(live)
+}
+
+#[test]
+fn rows_of_tables_of_other_engines_are_marked_and_no_others() {
+    let Some(golden) = std::env::var_os("OTF_GOLDEN").map(PathBuf::from) else { return };
+    let mut found = Vec::new();
+    tables(&golden.join("delta"), &mut found);
+    let mut marked = 0;
+    for root in &found {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("t");
+        copy_folder(root, &folder);
+        let Some(expected) = mark_every_third(&folder) else { continue };
+        assert_eq!(block(async { live_rows(&*table(&folder).load().await.unwrap()).await }).unwrap(), Some(expected), "{}", root.display());
+        marked += 1;
+    }
+    println!("{marked} tables marked");
+    assert!(marked > 10, "{marked}");
 }

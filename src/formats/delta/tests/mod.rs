@@ -2,8 +2,11 @@
 
 mod checkpoints;
 mod commits;
+mod compat;
 mod golden;
+mod marks;
 mod reading;
+mod travel;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +55,7 @@ async fn all_files(version: &dyn TableVersion) -> Result<Vec<DataFile>> {
 async fn live_rows(version: &dyn TableVersion) -> Result<Option<u64>> {
     let files = all_files(version).await?;
     let deletes = version.row_deletes(&files).await?;
-    let deleted: u64 = deletes.iter().map(RowDeletes::len).sum();
+    let deleted: u64 = deletes.iter().map(|deletes| deletes.len().unwrap()).sum();
     let rows: Option<u64> = files.iter().map(|file| file.rows).sum();
     Ok(rows.map(|rows| rows - deleted))
 }
@@ -151,7 +154,7 @@ fn change(version: &dyn TableVersion, removes: Vec<DataFile>, rows: u64) -> Chan
         part: 0,
         base: version.snapshot().version,
         intent: Intent::Rearrange,
-        groups: vec![GroupChange { removes, live_rows: rows, adds: vec![added] }],
+        groups: vec![GroupChange { removes, live_rows: rows, adds: vec![added], ..GroupChange::default() }],
         drop_dangling_deletes: false,
     }
 }

@@ -85,7 +85,7 @@ fn a_vector_is_checked_against_its_frame_and_its_file() {
     let read = |made: &Made| {
         let version = made.load().unwrap();
         let files = block(all_files(&*version)).unwrap();
-        block(version.row_deletes(&files)).map(|deletes| deletes[0].len())
+        block(version.row_deletes(&files)).map(|deletes| deletes[0].len().unwrap())
     };
     let made = table(6);
     assert_eq!(read(&made).unwrap_err().kind(), Kind::Corrupt, "missing");
@@ -133,4 +133,17 @@ fn commits_that_a_coordinator_decides_are_not_guessed_at() {
     let coordinated = metadata(&[], &json!({"delta.coordinatedCommits.commitCoordinator-preview": "dynamodb"}));
     let made = Made::new(&[vec![plain_protocol(), coordinated, add("a")]]);
     assert_eq!(made.load().err().unwrap().kind(), Kind::Unsupported);
+}
+
+/// The log decides: other files in its folder may be damaged, stale or of another writer's mind.
+#[test]
+fn log_compactions_checksums_and_unknown_files_change_nothing() {
+    let made = Made::new(&[start(), vec![remove("a")], vec![add("c")]]);
+    let lie = format!("{}\n", add("lie"));
+    for name in ["00000000000000000000.00000000000000000002.compacted.json", "00000000000000000002.crc", "00000000000000000003.json.tmp"] {
+        for text in [lie.as_str(), "{\"numFiles\":77,", ""] {
+            std::fs::write(made.log(name), text).unwrap();
+            assert_eq!(made.paths(), ["b%20c", "c"], "{name}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ async fn deleted(data: Vec<Row>, deletes: &[(&str, i64)]) -> Result<Vec<Vec<u64>
     let positions = |deletes: &crate::model::RowDeletes| match deletes {
         crate::model::RowDeletes::None => Vec::new(),
         crate::model::RowDeletes::Positions(positions) => positions.iter().collect(),
+        crate::model::RowDeletes::Values(_) => panic!("nothing is deleted by value"),
     };
     Ok(found.iter().map(positions).collect())
 }
@@ -36,6 +37,17 @@ fn data(paths: &[&'static str]) -> Vec<Row> {
 async fn a_delete_finds_its_file_however_the_place_is_spelled() {
     let deletes = [("file:///t/data/a", 1), ("hdfs://host:20500/t/data/a", 3), ("/t//data/./b", 0), ("/t/data/gone", 0), ("/t/data/a", 99)];
     assert_eq!(deleted(data(&["/t/data/a", "/t/data/b"]), &deletes).await.unwrap(), [vec![1, 3], vec![0]]);
+}
+
+#[tokio::test]
+async fn every_spelling_of_an_object_store_is_one_place() {
+    let deletes =
+        [("s3://b/t/data/a", 0), ("s3a://b/t/data/a", 1), ("s3n://b/t//data/a", 2), ("S3A://b/t/data/./a", 3), ("s3a://b/t/data/b", 9)];
+    assert_eq!(deleted(data(&["s3a://b/t/data/a", "s3n://b/t/data/b"]), &deletes).await.unwrap(), [vec![0, 1, 2, 3], vec![9]]);
+    let deletes = [("abfs://c@acct/t/data/a", 4), ("/t/data/a", 5), ("hdfs://nn:8020/t/data/a", 6), ("hdfs:///t/data/a", 7)];
+    assert_eq!(deleted(data(&["abfss://c@acct/t/data/a"]), &deletes).await.unwrap(), [vec![4, 5, 6, 7]]);
+    let deletes = [("/t/data/a", 0), ("file:/t/data/a", 1), ("file:///t/data/a", 2), ("file://localhost/t/data/a", 3)];
+    assert_eq!(deleted(data(&["hdfs://nn:8020/t/data/a"]), &deletes).await.unwrap(), [vec![0, 1, 2, 3]]);
 }
 
 #[tokio::test]

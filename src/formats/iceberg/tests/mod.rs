@@ -1,7 +1,11 @@
 //! Tiny tables of our own making, changed through the face that operations use.
 
+mod branches;
 mod commits;
 mod deletes;
+mod equality;
+mod row_delta;
+mod specs;
 
 use std::sync::{Arc, Mutex};
 
@@ -50,8 +54,9 @@ impl Pointer for TestPointer {
         Ok(self.current.lock().unwrap().clone())
     }
 
-    async fn swap(&self, _base: &Location, new: &NewMetadata) -> Swap {
+    async fn swap(&self, base: &Location, new: &NewMetadata) -> Swap {
         match self.says {
+            Says::Yes if *self.current.lock().unwrap() != *base => Swap::Taken,
             Says::Yes => {
                 let place = new.folder.child(&format!("{}.metadata.json", new.operation));
                 self.store.put(&place, new.bytes.clone()).await.unwrap();
@@ -102,12 +107,15 @@ impl Fixture {
         let mut entry = vec![Datum::Long(*status), Datum::Long(9)];
         if self.manifests > 1 {
             file.insert(0, Datum::Long(*content));
-            file.extend(nulls(10));
+            file.extend(nulls(8));
+            file.push(if *content == 2 { Datum::Array(vec![Datum::Long(1)]) } else { Datum::Null });
             entry.extend([Datum::Long(*sequence), Datum::Long(*sequence)]);
         } else {
             file.push(Datum::Long(64 << 20));
-            file.extend(nulls(9));
+            file.extend(nulls(8));
         }
+        // Sorted by some order of the table.
+        file.push(Datum::Long(5));
         if self.manifests > 2 {
             file.extend(nulls(4));
         }

@@ -1,0 +1,192 @@
+//! A short run of the fuzz targets with mutations that are the same each time; `OTF_FUZZ_RUNS` makes it longer, `OTF_FUZZ_SEED` another.
+//! The targets are plain functions of bytes, so that a fuzzer that looks for new code can call them too.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
+
+use targets::{TARGETS, fixtures};
+
+/// No input may take longer: what takes so long here takes hours on a larger file.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Memory that no input may make the process hold, in a long run.
+const MOST_MEMORY: u64 = 2 << 30;
+/// Inputs are cut to this length.
+const LARGEST: usize = 64 << 10;
+
+/// Words that parsers have something to do with.
+const WORDS: &[&str] = &[
+    "null",
+    "true",
+    "-1",
+    "0",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "18446744073709551616",
+    "1e999",
+    "-0.0",
+    "NaN",
+    "\"\"",
+    "{}",
+    "[]",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "\\u0000",
+    "\\ud800",
+    "%",
+    "%2F",
+    "%25",
+    "%FF",
+    "..",
+    "/",
+    "//",
+    "://",
+    "\0",
+    "\u{10ffff}",
+    "\u{0301}",
+    "decimal(38,38)",
+    "decimal(0,0)",
+    "decimal(99,-1)",
+    "struct",
+    "array",
+    "map",
+    "void",
+    "bucket[0]",
+    "truncate[-1]",
+    "fixed[4294967296]",
+    "99999999-99-99",
+    "-2147483648-01-01",
+    "9999-12-31T23:59:60Z",
+    " AND ",
+    " OR ",
+    "NOT ",
+    "(",
+    ")",
+    "'",
+    "IN (",
+    "LIKE '%'",
+    "X'",
+];
+
+/// A generator of numbers that is the same everywhere (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+}
+
+fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
+    for _ in 0..=random.below(6) {
+        let at = random.below(input.len() + 1);
+        let end = (at + 1 + random.below(16)).min(input.len());
+        match random.below(10) {
+            0 => input.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
+            1 => input
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte = *random.pick(&[0, 1, 2, 0x7f, 0x80, 0xfe, 0xff, b'0', b'9', b'"'])),
+            2 => drop(input.drain(at.min(end)..end)),
+            3 => drop(input.splice(at..at, random.pick(WORDS).bytes())),
+            4 => drop(input.splice(at.min(end)..end, random.pick(WORDS).bytes())),
+            5 => {
+                // A number grows: the digits from here on become others.
+                let digits = input.iter().skip(at).position(u8::is_ascii_digit).map(|skip| at + skip);
+                let Some(start) = digits else { continue };
+                let end = input[start..].iter().position(|byte| !byte.is_ascii_digit()).map_or(input.len(), |length| start + length);
+                let number = random.pick(&["0", "-1", "2147483648", "4294967295", "9223372036854775807", "99999999999999999999"]);
+                drop(input.splice(start..end, number.bytes()));
+            }
+            6 => {
+                let piece: Vec<u8> = input[at.min(end)..end].to_vec();
+                drop(input.splice(at..at, piece.repeat(1 + random.below(40))));
+            }
+            7 => {
+                let other = random.pick(seeds);
+                let from = random.below(other.len());
+                let piece = other[from..(from + random.below(64)).min(other.len())].to_vec();
+                drop(input.splice(at.min(end)..end, piece));
+            }
+            8 => {
+                let value = *random.pick(&[i64::MAX, i64::MIN, -1, 1 << 31, 1 << 20, 0xffff]);
+                let bytes = if random.below(2) == 0 { value.to_le_bytes() } else { value.to_be_bytes() };
+                input.iter_mut().skip(at).zip(bytes).for_each(|(byte, new)| *byte = new);
+            }
+            _ => input.truncate(at),
+        }
+    }
+    input.truncate(LARGEST);
+}
+
+#[expect(clippy::disallowed_methods, reason = "long runs are asked for by the environment")]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn run(name: &str) {
+    let (_, target, seeds) = TARGETS.iter().find(|(known, ..)| *known == name).unwrap();
+    let load = |seed: &&str| match seed.strip_prefix('@') {
+        Some(file) => std::fs::read(fixtures().join(file)).unwrap(),
+        None => seed.as_bytes().to_vec(),
+    };
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(load).collect();
+    let runs = asked("OTF_FUZZ_RUNS");
+    let mut random = Random(asked("OTF_FUZZ_SEED").unwrap_or(0x9e37_79b9_7f4a_7c15));
+    for number in 0..runs.unwrap_or(300) {
+        let mut input = random.pick(&seeds).clone();
+        if number > 0 {
+            mutate(&mut input, &seeds, &mut random);
+        }
+        let start = Instant::now();
+        let ended = catch_unwind(|| target(&input));
+        let reason = match ended {
+            Err(_) => "panics",
+            Ok(()) if start.elapsed() > LONGEST => "takes long",
+            Ok(()) if runs.is_some() && number % 64 == 0 && otf::wiring::system::peak_memory_bytes() > MOST_MEMORY => "takes much memory",
+            Ok(()) => continue,
+        };
+        let kept = std::env::temp_dir().join(format!("otf-fuzz-{name}-{number}"));
+        std::fs::write(&kept, &input).unwrap();
+        panic!("{name} {reason} at run {number}; the input is kept in {}", kept.display());
+    }
+}
+
+macro_rules! runs {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_run() {
+            let run: Vec<&str> = vec![$(stringify!($name)),*];
+            let known: Vec<&str> = TARGETS.iter().map(|(name, ..)| *name).collect();
+            assert_eq!(run, known);
+        }
+    };
+}
+
+runs! {
+    delta_log delta_lines delta_schema delta_stats delta_path delta_partition_value delta_inline_vector delta_vector delta_hints
+    iceberg_metadata iceberg_manifest_list iceberg_manifest iceberg_vector iceberg_name_mapping
+    location filter config quantities
+}

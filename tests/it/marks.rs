@@ -1,0 +1,95 @@
+//! Rows of Iceberg tables that other engines wrote are marked as deleted, once and again, and the tables compacted: every step holds exactly the
+//! rows it should. With `OTF_KEEP_DIR` set, copies of the tables stay in that folder for other readers.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use otf::commit::Answer;
+use otf::model::{Change, DataFile, GroupChange, Intent, Marked, OperationId, RowDeletes};
+use otf::ops::compact::Options;
+use otf::ops::document::Outcome;
+use otf::units::Timestamp;
+use roaring::RoaringTreemap;
+
+use crate::support::workbench::{Original, objects, over, runtime};
+
+#[test]
+fn rows_marked_as_deleted_stay_deleted_through_a_second_deletion_and_a_compaction() {
+    for fixture in ["iceberg_v2_posdeletes", "iceberg_v3_dv"] {
+        runtime().block_on(async {
+            let original = Original::iceberg(fixture).await;
+            let table = original.lay_out().await;
+            let mut expected = original.rows.clone();
+            for (operation, every) in [("one", 7), ("two", 5)] {
+                mark(&original, &table, operation, |position| position % every == 0, &mut expected).await;
+                assert_eq!(original.read(&table).await, expected, "{fixture} {operation}");
+            }
+            assert!(expected.len() < original.rows.len() - 5);
+            keep(&original, &table, fixture).await;
+            let options = Options { rewrite_all: true, remove_dangling_deletes: true, ..Options::default() };
+            let done = original.compact(&table, 1, "three", &options).await.unwrap();
+            assert_eq!((done.outcome, done.before.rows), (Outcome::Landed, expected.len() as u64));
+            assert_eq!((done.after.rows, done.after.delete_files), (expected.len() as u64, 0));
+            assert_eq!(original.read(&table).await, expected, "{fixture} compacted");
+        });
+    }
+}
+
+/// Marks the rows of every file at the positions that `gone` names, and takes them out of `expected`.
+async fn mark(original: &Original, table: &Arc<dyn ObjectStore>, operation: &str, gone: impl Fn(u64) -> bool, expected: &mut Vec<String>) {
+    let store = over(table);
+    let opened = original.open(&store).await.unwrap();
+    let version = opened.load().await.unwrap();
+    let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
+    let deletes = version.row_deletes(&files).await.unwrap();
+    let mut marks = Vec::new();
+    for (file, deletes) in files.into_iter().zip(deletes) {
+        let mut deleted: RoaringTreemap = match &deletes {
+            RowDeletes::None => RoaringTreemap::new(),
+            RowDeletes::Positions(positions) => (**positions).clone(),
+            RowDeletes::Values(_) => panic!("nothing is deleted by value"),
+        };
+        let rows = original.rows_at(&store, &file).await;
+        let known = deleted.len();
+        for (position, row) in (0..).zip(rows).filter(|(position, _)| gone(*position)) {
+            if deleted.insert(position) {
+                let at = expected.iter().position(|other| *other == row).unwrap();
+                expected.remove(at);
+            }
+        }
+        if deleted.len() > known {
+            marks.push(Marked { file, deleted: Arc::new(deleted) });
+        }
+    }
+    let groups = vec![GroupChange { marks, ..GroupChange::default() }];
+    let change = Change {
+        operation: OperationId(operation.into()),
+        part: 0,
+        base: version.snapshot().version,
+        intent: Intent::DeleteRows,
+        groups,
+        drop_dangling_deletes: false,
+    };
+    let Answer::Ours(landed) = version.offer(&change, Timestamp(1_800_000_000_000)).await else { panic!("it must land") };
+    assert!(opened.settle(landed).await.is_empty());
+    let vectors = files_of(&*opened).await;
+    let several = vectors.iter().filter(|file| file.deletes.len() > 1).count();
+    assert!(version.snapshot().protocol == "v2" || several == 0, "a file of a v3 table has one vector");
+}
+
+async fn files_of(table: &dyn otf::formats::Table) -> Vec<DataFile> {
+    table.load().await.unwrap().files(false).try_collect().await.unwrap()
+}
+
+/// Leaves a copy where its metadata says that it lies, below `OTF_KEEP_DIR` instead of the root.
+#[expect(clippy::disallowed_methods, reason = "whoever wants to read the tables with other engines says where")]
+async fn keep(original: &Original, table: &Arc<dyn ObjectStore>, name: &str) {
+    let Ok(folder) = std::env::var("OTF_KEEP_DIR") else { return };
+    for (key, bytes) in objects(table, &original.root).await {
+        let path = std::path::Path::new(&folder).join(name).join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    std::fs::write(std::path::Path::new(&folder).join(format!("{name}.rows")), original.read(table).await.join("\n")).unwrap();
+}
