@@ -42,10 +42,10 @@ pub fn inspector(store: &Store, memory: Bytes, threads: usize) -> Result<Box<dyn
 /// The engine that runs queries in this process. Must be called inside the runtime.
 pub fn sql(store: &Store, memory: Bytes, threads: usize, temp_dir: &Path) -> Box<dyn Sql> {
     let threads = threads.max(1);
-    // A quarter is for files that are being read, one a thread; an eighth is left for what nobody counts.
+    // Half is for sorts, groups and joins, a quarter for files that are being read, one a thread; a quarter is left for what nobody counts.
     let readers = Bytes(memory.0 / 4 / threads as u64);
     let scanner = Arc::new(FileScanner::new(store.clone(), readers, Handle::current()));
-    let settings = sql::Settings { memory: Bytes(memory.0 / 8 * 5), threads, temp_dir: temp_dir.to_path_buf() };
+    let settings = sql::Settings { memory: Bytes(memory.0 / 2), threads, temp_dir: temp_dir.to_path_buf() };
     Box::new(DataFusionSql::new(settings, scanner))
 }
 

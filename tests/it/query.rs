@@ -56,9 +56,9 @@ fn refusal(words: &[&str]) -> (i32, String) {
 fn deleted_rows_are_below_every_filter_aggregate_and_limit() {
     assert_eq!(row("SELECT count(*) AS n, count(DISTINCT id) AS d FROM './delta_dv'"), "{\"n\":45,\"d\":45}");
     assert_eq!(rows("SELECT id FROM './delta_dv' LIMIT 50", &[]).len(), 45);
-    let before = row("SELECT count(*) AS n FROM './delta_dv' VERSION AS OF 0");
+    let before = row("SELECT count(*) AS n FROM './delta_dv' VERSION AS OF 1");
     assert_eq!(before, "{\"n\":60}");
-    let deleted = "SELECT count(*) AS n FROM './delta_dv' VERSION AS OF 0 a LEFT JOIN './delta_dv' b ON a.id = b.id WHERE b.id IS NULL";
+    let deleted = "SELECT count(*) AS n FROM './delta_dv' VERSION AS OF 1 a LEFT JOIN './delta_dv' b ON a.id = b.id WHERE b.id IS NULL";
     assert_eq!(row(deleted), "{\"n\":15}");
 }
 
@@ -92,9 +92,9 @@ fn unquoted_names_have_no_case_and_joins_cross_versions() {
 #[test]
 fn named_tables_take_the_state_of_as_of_and_clauses_win() {
     let count = |sql: &str, more: &[&str]| rows(sql, more)[0]["n"].as_u64().unwrap();
-    let named = ["--table", "t=./delta_dv", "--as-of", "0"];
+    let named = ["--table", "t=./delta_dv", "--as-of", "1"];
     assert_eq!(count("SELECT count(*) AS n FROM t", &named), 60);
-    assert_eq!(count("SELECT count(*) AS n FROM t VERSION AS OF 1", &named), 45);
+    assert_eq!(count("SELECT count(*) AS n FROM t VERSION AS OF 2", &named), 45);
     assert_eq!(count("SELECT count(*) AS n FROM t", &["--table", "t=./delta_dv", "--as-of", "2200-01-01", "--tz", "UTC"]), 45);
 }
 
@@ -151,6 +151,22 @@ fn every_output_holds_the_same_rows_and_files_appear_complete() {
     assert_eq!(failed.status.code(), Some(2));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     assert_eq!(otf(folder.path(), &[&sql, "--output", "parquet"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_sort_larger_than_the_budget_spills_and_loses_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = folder.path().join("spill");
+    std::fs::create_dir(&spill).unwrap();
+    let sql = "SELECT repeat(CAST(value AS VARCHAR), 12) AS t FROM generate_series(100000, 499999) ORDER BY t DESC";
+    let words = [sql, "--memory", "64MiB", "--threads", "2", "--temp-dir", "spill", "--output", "csv", "--to", "rows.csv"];
+    let output = otf(folder.path(), &words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(folder.path().join("rows.csv")).unwrap();
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    let wanted: Vec<String> = (100_000..500_000).rev().map(|number: u32| number.to_string().repeat(12)).collect();
+    assert!(rows == wanted, "{} rows", rows.len());
+    assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0);
 }
 
 struct Golden {

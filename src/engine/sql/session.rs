@@ -25,6 +25,9 @@ use crate::units::Bytes;
 /// Rows that operators pass on at a time.
 const BATCH_ROWS: usize = 8 << 10;
 
+/// A sort that holds more than this sorts piece by piece: one array cannot hold more than 2 GiB of text.
+const IN_ONE_PIECE: usize = 1 << 30;
+
 /// What queries may use.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -61,10 +64,12 @@ impl DataFusionSql {
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.parse_float_as_decimal = true;
         options.explain.logical_plan_only = false;
-        // Each sort keeps this much back for merging what it spilled: a small budget must still leave room for rows.
-        let share = self.settings.memory.0 / 8 / (self.settings.threads.max(1) as u64);
-        let kept = usize::try_from(share).unwrap_or(usize::MAX).min(options.execution.sort_spill_reservation_bytes);
-        options.execution.sort_spill_reservation_bytes = kept;
+        // What a sort holds is sorted as one piece before it spills, within what was set aside for it: merging many pieces would need memory for the
+        // keys of all of them at the very moment when there is none.
+        options.execution.sort_in_place_threshold_bytes = IN_ONE_PIECE;
+        // Kept back by each sort for merging what it spilled.
+        let share = self.settings.memory.0 / 4 / (self.settings.threads.max(1) as u64);
+        options.execution.sort_spill_reservation_bytes = usize::try_from(share).unwrap_or(usize::MAX);
         config
     }
 

@@ -26,10 +26,10 @@ impl Metadata {
         let id = pin.snapshot.and_then(|id| self.snapshot(id)).and_then(|snapshot| snapshot.0.get("schema-id")?.as_i64());
         let mut pinned = self.clone();
         pinned.pin = Some(pin);
-        // Old documents do not say which schema a snapshot was made with.
-        let Some(id) = id.filter(|_| pin.own_schema) else { return Ok(pinned) };
-        let mut listed = self.doc.get("schemas").and_then(Json::as_array).into_iter().flatten();
-        let schema = listed.find(|schema| schema_id(schema) == id);
+        // Old documents do not say which schema a snapshot was made with, or keep none but the current one.
+        let listed = self.doc.get("schemas").and_then(Json::as_array);
+        let (Some(id), Some(listed)) = (id.filter(|_| pin.own_schema), listed) else { return Ok(pinned) };
+        let schema = listed.iter().find(|schema| schema_id(schema) == id);
         pinned.schema_json = schema.ok_or_else(|| wrong("the schema of a snapshot is not listed").about("file", &self.file))?.clone();
         pinned.schema = types::schema(&pinned.schema_json).map_err(|e| e.about("file", &self.file))?;
         pinned.schema_id = id;

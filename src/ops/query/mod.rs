@@ -5,6 +5,7 @@
 
 pub mod clauses;
 pub mod names;
+mod reads;
 mod relation;
 pub mod statement;
 

@@ -1,7 +1,7 @@
 //! Single values as JSON, and as text for tables and CSV.
 //!
 //! Numbers and decimals are JSON numbers with all their digits; NaN and the infinities are texts. Dates and times are as in RFC 3339, times with a
-//! zone in UTC. Bytes are base64. Structs and maps with text keys are objects, other maps lists of `key` and `value`.
+//! zone with their offset. Bytes are base64. Structs and maps with text keys are objects, other maps lists of `key` and `value`.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// How dates and times are written.
 const FORMAT: FormatOptions<'static> = FormatOptions::new()
     .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.f"))
-    .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"))
+    .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.f%:z"))
     .with_time_format(Some("%H:%M:%S%.f"));
 
 /// Appends the value of `array` at `row` as JSON.
@@ -275,17 +275,19 @@ mod tests {
     fn times_are_those_of_rfc_3339() {
         string(&Date32Array::from(vec![-1]), "1969-12-31");
         string(&TimestampMicrosecondArray::from(vec![1_500_000]), "1970-01-01T00:00:01.500");
-        string(&TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"), "1970-01-01T00:00:00Z");
+        string(&TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"), "1970-01-01T00:00:00+00:00");
         string(&Time64MicrosecondArray::from(vec![1]), "00:00:00.000001");
     }
 
     #[test]
     fn texts_are_escaped_and_bytes_are_base64() {
         assert_eq!(both(&StringArray::from(vec!["a\"\\\n\u{1}é"])), ("\"a\\\"\\\\\\n\\u0001é\"".into(), "a\"\\\n\u{1}é".into()));
-        for (bytes, shown) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xfe\xfd\xfc", "//79/A==")] {
+        for (bytes, shown) in
+            [(&b""[..], ""), (&b"f"[..], "Zg=="), (&b"fo"[..], "Zm8="), (&b"foo"[..], "Zm9v"), (&b"\xff\xfe\xfd\xfc"[..], "//79/A==")]
+        {
             string(&BinaryArray::from(vec![bytes]), shown);
         }
-        assert_eq!(both(&Int32Array::from(vec![None])), ("null".into(), String::new()));
+        assert_eq!(both(&Int32Array::from(vec![None::<i32>])), ("null".into(), String::new()));
     }
 
     #[test]

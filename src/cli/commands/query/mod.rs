@@ -125,7 +125,7 @@ fn writer(output: Output, schema: &SchemaRef, sink: Sink, most: u64, session: &S
         Output::Text => Box::new(text::Lines::new(schema, sink, most, session.ui.paint)),
         Output::Json => Box::new(json::Lines::new(schema, sink)?),
         Output::Csv => Box::new(csv::Lines::new(schema, sink)?),
-        Output::Parquet => Box::new(parquet::File::new(schema, sink)?),
+        Output::Parquet => Box::new(parquet::File::new(schema, sink, session.settings.memory)?),
     })
 }
 

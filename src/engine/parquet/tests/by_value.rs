@@ -43,8 +43,7 @@ fn words(values: &[Option<&str>]) -> ArrayRef {
 }
 
 fn values(file: DataFile, sequence: i64, columns: Vec<Field>) -> ValueFile {
-    let rows = Some(1);
-    ValueFile { file: DataFile { rows, ..file }, sequence, columns: Arc::new(Schema { fields: columns }) }
+    ValueFile { file, sequence, columns: Arc::new(Schema { fields: columns }) }
 }
 
 /// Deletes of `files` in one set, of which those count whose sequence number is at least `since`.
