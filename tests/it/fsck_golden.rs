@@ -29,6 +29,8 @@ fn golden_tables_have_the_findings_that_are_listed() {
     for (table, is_delta) in delta.into_iter().map(|table| (table, true)).chain(iceberg.into_iter().map(|table| (table, false))) {
         let name = table.strip_prefix(&golden).unwrap().to_string_lossy().to_string();
         for line in runtime().block_on(checked(&table, is_delta)) {
+            // Where the tables lie is no finding.
+            let line = line.replace(golden.to_str().unwrap(), "");
             found.push_str(&format!("{name}: {line}\n"));
         }
     }

@@ -111,9 +111,6 @@ impl<'a> Replace<'a> {
     fn new(version: &'a IcebergVersion, change: &'a Change) -> Result<Self> {
         let metadata: &Metadata = &version.scan.metadata;
         change.check()?;
-        if change.intent != Intent::Rearrange {
-            return Err(Error::unsupported("rows of Iceberg tables are not marked as deleted yet"));
-        }
         features::rewritable(metadata, version.pointer.opened_at())?;
         let parent = metadata.current()?.ok_or_else(conflict)?;
         let parent_id = parent.id().ok_or_else(conflict)?;

@@ -154,6 +154,13 @@ impl TableVersion for IcebergVersion {
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
     }
 
+    fn markable(&self) -> Result<()> {
+        if self.scan.metadata.format_version < 2 {
+            return Err(Error::unsupported("tables of format version 1 cannot have deleted rows in files that stay"));
+        }
+        self.rewritable()
+    }
+
     fn files(&self, with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
         self.scan.files(with_stats)
     }
