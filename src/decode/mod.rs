@@ -105,18 +105,16 @@ pub(crate) fn is_sound(bytes: &[u8], format: FileFormat) -> bool {
     }
 }
 
+/// Takes the columns of a batch, in the order they were asked for, and its number of rows.
+pub(crate) type EachColumns<'a> = dyn FnMut(&[Option<ArrayRef>], usize) -> Result<()> + 'a;
+
 /// The columns of `file`, a small file held in memory, whose field ids are `ids` (top level), batch by batch: for files of deletes. Columns of files
 /// without ids are looked up by the names beside them. A column that the file lacks is `None`.
 ///
 /// # Errors
 ///
 /// As [`open`] and [`Decoder::next`], and those of `each`.
-pub(crate) fn columns_by_id(
-    file: &Buffer,
-    format: FileFormat,
-    ids: &[(i32, &str)],
-    each: &mut dyn FnMut(&[Option<ArrayRef>], usize) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn columns_by_id(file: &Buffer, format: FileFormat, ids: &[(i32, &str)], each: &mut EachColumns<'_>) -> Result<()> {
     let mut decoder = open(file, format, file.size().max(LEAST_UNIT))?;
     let fields = decoder.fields();
     let any_ids = fields.iter().any(|field| field_id(field).is_some());

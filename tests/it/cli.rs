@@ -158,6 +158,7 @@ fn reference(folder: &Path) -> String {
         &["--help"][..],
         &["compact", "--help"],
         &["inspect", "--help"],
+        &["fsck", "--help"],
         &["query", "--help"],
         &["demo", "--help"],
         &["config", "--help"],

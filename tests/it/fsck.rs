@@ -414,7 +414,7 @@ mod iceberg {
         let mut wrong = table();
         let place = format!("{}/metadata/none.stats", wrong.root);
         wrong.document(METADATA, |doc| {
-            doc["statistics"] = json!([{"snapshot-id": 6_165_790_934_812_151_375_i64, "statistics-path": place}])
+            doc["statistics"] = json!([{"snapshot-id": 6_165_790_934_812_151_375_i64, "statistics-path": place}]);
         });
         only(&wrong, &NEWEST, "warning statistics-missing", "none.stats");
     }

@@ -51,14 +51,13 @@ async fn mark(original: &Original, table: &Arc<dyn ObjectStore>, operation: &str
             RowDeletes::Values(_) => panic!("nothing is deleted by value"),
         };
         let rows = original.rows_at(&store, &file).await;
-        let known = deleted.len();
-        for (position, row) in (0..).zip(rows).filter(|(position, _)| gone(*position)) {
-            if deleted.insert(position) {
-                let at = expected.iter().position(|other| *other == row).unwrap();
-                expected.remove(at);
-            }
+        let newly = rows.into_iter().zip(0..).filter(|(_, position)| gone(*position) && !deleted.contains(*position));
+        let newly: Vec<(String, u64)> = newly.collect();
+        for (row, position) in &newly {
+            deleted.insert(*position);
+            expected.remove(expected.iter().position(|other| other == row).unwrap());
         }
-        if deleted.len() > known {
+        if !newly.is_empty() {
             marks.push(Marked { file, deleted: Arc::new(deleted) });
         }
     }

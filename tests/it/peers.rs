@@ -119,7 +119,7 @@ async fn the_iceberg_crate_reads_through_our_storage_what_the_tool_committed() {
     assert_eq!(files, live.iter().map(|name| name.strip_prefix("data/").unwrap().to_string()).collect());
     assert!(tasks.iter().all(|task| task.deletes.is_empty()));
     let batches: Vec<_> = peer.scan().build().unwrap().to_arrow().await.unwrap().try_collect().await.unwrap();
-    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 45);
+    assert_eq!(batches.iter().fold(0, |rows, batch| rows + batch.num_rows()), 45);
     assert!(count.snapshot().gets >= before + 4, "metadata, manifest list, manifest and data came through our storage");
 }
 

@@ -165,7 +165,7 @@ mod tests {
         let columns = |at: &At| {
             let pin = find(&metadata, at).unwrap();
             let pinned = metadata.pinned(pin).unwrap();
-            assert_eq!(pinned.current().unwrap().and_then(|snapshot| snapshot.id()), pin.snapshot);
+            assert_eq!(pinned.current().unwrap().and_then(crate::formats::iceberg::metadata::SnapshotView::id), pin.snapshot);
             pinned.schema.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()
         };
         assert_eq!(columns(&At::Version(Version(2))), ["a"]);

@@ -168,7 +168,7 @@ fn statistics_go_into_checkpoints_as_the_table_asks_for() {
     };
     let columns = with_property("delta.checkpoint.writeStatsAsStruct", "true");
     let remarks = block(table(columns.root()).settle(Version(2)));
-    assert!(remarks[0].message().contains("as columns"), "{:?}", remarks);
+    assert!(remarks[0].message().contains("as columns"), "{remarks:?}");
     assert!(!columns.log(CHECKPOINT).exists());
     let neither = with_property("delta.checkpoint.writeStatsAsJson", "false");
     assert!(block(table(neither.root()).settle(Version(2))).is_empty());

@@ -179,8 +179,7 @@ fn a_rule_that_the_table_breaks_is_named() {
         columns(v3(), column("x", json!("date"), 4, &json!({"CURRENT_DEFAULT": "DATE '2024-01-01'"}))),
         feature(writer(), "invariants"),
     ] {
-        let version = table.made().load().unwrap();
-        version.rewritable().unwrap();
+        table.made().load().unwrap().rewritable().unwrap();
     }
 }
 
