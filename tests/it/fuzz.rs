@@ -141,6 +141,7 @@ fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long an input takes is what is measured")]
 fn run(name: &str) {
     let (_, target, seeds) = TARGETS.iter().find(|(known, ..)| *known == name).unwrap();
     let load = |seed: &&str| match seed.strip_prefix('@') {
