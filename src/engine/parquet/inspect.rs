@@ -100,7 +100,7 @@ impl Look {
         let stored = stored(&target.fields, &resolution.columns);
         match &self.deletes {
             None => contents.stats = from_footer(&opened, &resolution, &stored),
-            Some(deletes) => contents.stats = self.read_rows(&opened, (&target, output), &stored, deletes)?,
+            Some(deletes) => contents.stats = self.live_stats(&opened, (&target, output), &stored, deletes)?,
         }
         Ok(contents)
     }
@@ -122,7 +122,7 @@ impl Look {
     }
 
     /// The statistics of live rows.
-    fn read_rows(
+    fn live_stats(
         &self,
         opened: &Opened,
         (target, output): (&Target, &OutputSpec),
