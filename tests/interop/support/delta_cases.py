@@ -14,7 +14,7 @@ def _create(columns: str, clauses: str = "", *properties: str) -> str:
 
 ROW_ID = ("_metadata.row_id", "_metadata.row_commit_version")
 TRINO_INSTANTS = {"trino": "Trino keeps milliseconds of Delta's timestamps"}
-NO_WIDENING = {"deltalake": "delta-rs refuses the feature"}
+NO_WIDENING = {"deltalake": "delta-rs refuses the feature", "trino": "Trino 476 hides columns whose type was widened"}
 MAPPED_PARTITION = {"duckdb": "DuckDB gives null for partition columns under column mapping"}
 
 CASES = (
