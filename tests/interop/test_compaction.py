@@ -80,20 +80,6 @@ def _afterlife(otf: Otf, table: Table, case: Case, readers: Readers, options: li
     require_equal(rows, readers.agreed(table, case), "after otf compacted what Spark had compacted")
 
 
-REFUSED = [pytest.param("delta", *entry, id=f"delta-{entry[0]}") for entry in delta_cases.REFUSED]
-
-
-@pytest.mark.parametrize(("table_format", "name", "statements", "word"), REFUSED)
-def test_a_feature_that_cannot_be_kept_is_refused_by_name(table_format: str, name: str, statements: tuple[str, ...], word: str,
-                                                          otf: Otf, make: Maker) -> None:
-    """Nothing is written, and the message names the feature."""
-    table = make(table_format, Case(f"refused_{name}", statements, files_after=0))
-    before = files_below(table.root)
-    error = otf.run("compact", table.reference, "--rewrite-all", "--yes", "--output", "json").error(3, "unsupported")
-    assert word.lower() in (error["message"] + str(error["context"])).lower(), error
-    assert files_below(table.root) == before
-
-
 def test_defaults_compact_only_what_is_worth_it(otf: Otf, make: Maker, readers: Readers) -> None:
     """Partitions with at least five small files are compacted, the others keep their files."""
     statements = ("CREATE TABLE {t} (id BIGINT, p INT) USING delta PARTITIONED BY (p)",

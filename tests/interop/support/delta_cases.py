@@ -83,14 +83,12 @@ CASES = (
         files_after=1, blind=NO_WIDENING),
     Case("in_commit_timestamps", (_create("id BIGINT, v STRING", "", "enableInCommitTimestamps=true"), insert("id, 'v'", 0, 60)), files_after=1),
     Case("clustered", (_create("id BIGINT, v STRING", "CLUSTER BY (id)"), insert("id, 'v'", 0, 30), insert("id, 'v'", 30, 60)), files_after=1),
+    Case("iceberg_compat", (
+        _create("id BIGINT, v STRING, p INT", "PARTITIONED BY (p)", "enableIcebergCompatV2=true", "columnMapping.mode=name"),
+        insert("id, concat('v', id), CAST(id % 2 AS INT)", 0, 60)), files_after=2, blind=MAPPED_PARTITION),
     Case("classic_checkpoints", (_create("id BIGINT, v STRING", "", "checkpointInterval=3", "enableDeletionVectors=true"),
                                  *(insert("id, 'v'", n * 10, n * 10 + 10, 2) for n in range(4)), "DELETE FROM {t} WHERE id % 4 = 0"),
          files_after=1),
     Case("v2_checkpoints", (_create("id BIGINT, v STRING", "", "checkpointPolicy=v2", "checkpointInterval=3"),
                             *(insert("id, 'v'", n * 10, n * 10 + 10, 2) for n in range(4))), files_after=1),
-)
-
-#: Features that a compaction cannot keep yet: (name, statements, the word the refusal has to hold).
-REFUSED = (
-    ("iceberg_compat", (_create("id BIGINT", "", "enableIcebergCompatV2=true", "columnMapping.mode=name"), insert("id", 0, 60)), "icebergCompatV2"),
 )
