@@ -6,18 +6,19 @@ pub mod delta;
 pub mod iceberg;
 pub mod support;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::commit::Answer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, SpecChoice, Value,
-    Version,
+    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
+    RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -69,7 +70,7 @@ pub trait Table: Send + Sync {
 
     /// Duties after `version` was committed by us that readers do not depend on: a checkpoint at the table's interval, a version hint.
     /// Returns what could not be done, for the log.
-    async fn settle(&self, version: Version) -> Vec<crate::error::Error>;
+    async fn settle(&self, version: Version) -> Vec<Error>;
 }
 
 /// What an operation asks of new files; `None` leaves it to the table's properties and the format's defaults.
@@ -136,6 +137,30 @@ pub trait TableVersion: Send + Sync {
         Vec::new()
     }
 
+    /// The exact state of the table that this is: two are equal only if nothing was committed between them, not even a commit that makes no
+    /// version (an expiry, a new tag).
+    fn state_id(&self) -> String {
+        self.snapshot().version.map(|version| version.to_string()).unwrap_or_default()
+    }
+
+    /// Every version the table still lists, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` for what cannot be understood.
+    fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
+        no_stream("the table's history cannot be listed")
+    }
+
+    /// How long the table keeps its past.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for a property that is none of its kind: nothing may then be deleted.
+    fn retention(&self) -> Result<Retention> {
+        Err(Error::unsupported("how long the table keeps its past is not known"))
+    }
+
     /// Defaults from the table's properties.
     fn defaults(&self) -> Defaults;
 
@@ -152,7 +177,7 @@ pub trait TableVersion: Send + Sync {
     ///
     /// `Unsupported` or `Refused`, naming what is in the way.
     fn markable(&self) -> Result<()> {
-        Err(crate::error::Error::unsupported("rows of this table cannot be marked as deleted"))
+        Err(Error::unsupported("rows of this table cannot be marked as deleted"))
     }
 
     /// The live data files, each with the deletes that may apply to it. `with_stats` also fills [`DataFile::stats`].
@@ -206,6 +231,11 @@ pub trait TableVersion: Send + Sync {
     /// answer is `Ours` or `Silence`.
     async fn offer(&self, change: &Change, now: Timestamp) -> Answer;
 
+    /// Tries `upkeep` once on top of this version, as [`Self::offer`]. Where no version is made, [`Answer::Ours`] names the one that is current.
+    async fn offer_upkeep(&self, _upkeep: &Upkeep, _now: Timestamp) -> Answer {
+        Answer::Rejected(Error::unsupported("the table's format has no such change"))
+    }
+
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.
     ///
     /// # Errors
@@ -230,6 +260,25 @@ pub trait TableVersion: Send + Sync {
         Ok(places)
     }
 
+    /// Every file that this version, an older one that can still be read, or the table itself refers to, each told at least once. What is listed is
+    /// read once. A file that is not told is none of the table's: whoever deletes it must be certain that the stream ended without an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading anything the table still knows; `Unsupported` where that cannot be told.
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        no_stream("what the table refers to cannot be told")
+    }
+
+    /// The files that `gone` (versions of this table) reach and nothing else of the table does: what may be deleted once they are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::holdings`].
+    fn released<'a>(&'a self, _gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        no_stream("what only old versions refer to cannot be told")
+    }
+
     /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.
     /// What is damaged is told to `found` and does not end the check. Returns how many metadata and delete files were read.
     ///
@@ -239,4 +288,8 @@ pub trait TableVersion: Send + Sync {
     async fn check(&self, _reach: Reach, _found: FindingSink<'_>) -> Result<u64> {
         Ok(0)
     }
+}
+
+fn no_stream<T: Send + 'static>(why: &'static str) -> BoxStream<'static, Result<T>> {
+    futures::stream::once(async move { Err(Error::unsupported(why)) }).boxed()
 }

@@ -9,6 +9,7 @@ pub mod deletes;
 mod evidence;
 pub mod file;
 pub mod finding;
+pub mod history;
 pub mod literal;
 pub mod operation;
 pub mod output;
@@ -17,12 +18,14 @@ pub mod schema;
 pub mod snapshot;
 pub mod stats;
 pub mod transform;
+pub mod upkeep;
 pub mod value;
 
 pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
+pub use history::{FileKind, HistoryEntry, Holding, Retention};
 pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
@@ -31,4 +34,5 @@ pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
+pub use upkeep::{Forget, NewReference, Upkeep, UpkeepKind};
 pub use value::Value;

@@ -42,6 +42,20 @@ pub struct Patience {
     pub total_wait_ms: u64,
 }
 
+impl Patience {
+    /// How many attempts may be made in all, as far as time allows. A clock that was set back gives no more time than one that stands still.
+    pub(super) fn attempts_at(self, started: Timestamp, now: Timestamp) -> u32 {
+        let waited = u64::try_from(now.0.saturating_sub(started.0)).unwrap_or(0);
+        if waited > self.total_wait_ms { 1 } else { self.attempts.max(1) }
+    }
+
+    /// How long to wait before attempt number `attempt` (from 1), in milliseconds.
+    pub(super) fn wait_before(self, attempt: u32) -> u64 {
+        let doubled = self.min_wait_ms.saturating_mul(1u64.checked_shl(attempt.saturating_sub(2)).unwrap_or(u64::MAX));
+        doubled.min(self.max_wait_ms)
+    }
+}
+
 impl From<Defaults> for Patience {
     fn from(defaults: Defaults) -> Self {
         let Defaults { commit_attempts: attempts, min_wait_ms, max_wait_ms, total_wait_ms, .. } = defaults;
@@ -94,10 +108,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// How many attempts may be made in all, as far as time allows. A clock that was set back gives no more time than one that stands still.
     fn attempts(&self) -> u32 {
-        let waited = u64::try_from(self.parts.clock.now().0.saturating_sub(self.started.0)).unwrap_or(0);
-        if waited > self.patience.total_wait_ms { 1 } else { self.patience.attempts.max(1) }
+        self.patience.attempts_at(self.started, self.parts.clock.now())
     }
 
     async fn offer(&self) -> Answer {
@@ -113,7 +125,7 @@ impl Run<'_> {
         };
         match newest.find(&self.change.operation, self.change.part, self.since).await {
             Ok(Some(version)) => Answer::Ours(version),
-            Ok(None) if newest.snapshot().version != self.current.snapshot().version => Answer::Taken,
+            Ok(None) if newest.state_id() != self.current.state_id() => Answer::Taken,
             Ok(None) => Answer::Silence(error(unknown())),
             Err(e) => Answer::Silence(error(e)),
         }
@@ -122,8 +134,7 @@ impl Run<'_> {
     /// Moves to the newest version and gives up the groups that no longer hold there.
     async fn rebase(&mut self, state: State) -> crate::error::Result<()> {
         if let State::Offered { attempt } = state {
-            let doubled = self.patience.min_wait_ms.saturating_mul(1u64.checked_shl(attempt.saturating_sub(2)).unwrap_or(u64::MAX));
-            self.parts.clock.wait_ms(doubled.min(self.patience.max_wait_ms)).await;
+            self.parts.clock.wait_ms(self.patience.wait_before(attempt)).await;
         }
         self.parts.progress.remark("another writer committed first; checking what it changed");
         self.current = self.table.load().await?;
@@ -159,22 +170,26 @@ impl Run<'_> {
     }
 }
 
-fn reason_of(answer: Answer) -> Option<Error> {
+/// Why an answer is no success, where it says.
+pub(super) fn reason_of(answer: Answer) -> Option<Error> {
     match answer {
         Answer::Silence(error) | Answer::Rejected(error) => Some(error),
         Answer::Ours(_) | Answer::Taken => None,
     }
 }
 
-fn conflict() -> Error {
+/// Others were always faster.
+pub(super) fn conflict() -> Error {
     Error::conflict("other writers kept committing first")
 }
 
-fn unknown() -> Error {
+/// No answer, and no trace.
+pub(super) fn unknown() -> Error {
     Error::unavailable("the commit got no answer and is not in the table's history")
 }
 
-fn unknown_because(error: Option<Error>) -> Error {
+/// The error of an unknown outcome, with its cause.
+pub(super) fn unknown_because(error: Option<Error>) -> Error {
     let base = Error::new(Kind::Unavailable, "the outcome of the commit is unknown; nothing was deleted")
         .hint("run the command again: it reads the table's history, and cleans up if the commit did not land");
     match error {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::formats::TableVersion;
 use crate::location::Location;
-use crate::model::OperationId;
+use crate::model::{OperationId, digest};
 use crate::ops::Parts;
 use crate::store::Meta;
 use crate::units::Timestamp;
@@ -33,6 +33,25 @@ pub struct Owner {
     pub process: u32,
     /// Tells processes with the same id apart: when it started, in the machine's own ticks.
     pub started: u64,
+}
+
+impl Owner {
+    /// What the name of a note ends with, so that half of a note, too, tells whose it is: `<machine>-<process>-<started>`.
+    fn mark(&self) -> String {
+        let machine: String = digest(&[&self.host]).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{machine}-{}-{}", self.process, self.started)
+    }
+
+    /// The owner that the name of half a note tells, if it is a process of the machine of `here`.
+    fn of_half(name: &str, here: &Self) -> Option<Self> {
+        let (note, _) = name.strip_prefix('.')?.rsplit_once(".json.")?;
+        let (_, mark) = note.rsplit_once('.')?;
+        let mut parts = mark.rsplit('-');
+        let started = parts.next()?.parse().ok()?;
+        let process = parts.next()?.parse().ok()?;
+        let owner = Self { host: here.host.clone(), process, started };
+        (owner.mark() == mark).then_some(owner)
+    }
 }
 
 /// Knows this process and others on this machine.
@@ -109,7 +128,7 @@ pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId
         folders: places.folders.iter().map(ToString::to_string).collect(),
         trees: places.trees.iter().map(ToString::to_string).collect(),
     };
-    let place = root.child(FOLDER).child(&format!("{}.json", operation.file_mark(part)));
+    let place = root.child(FOLDER).child(&format!("{}.{}.json", operation.file_mark(part), note.owner.mark()));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
     parts.store.put(&place, bytes.into()).await?;
     Ok(Announced { place, root: root.clone(), note })
@@ -189,14 +208,19 @@ async fn delete_halves(parts: Parts<'_>, note: &Note, version: &dyn TableVersion
     delete(parts, halves).await
 }
 
-/// Deletes halves of notes: nothing tells whose they are, only their age that nobody writes them any more.
+/// Deletes halves of notes whose process is known to run no more; of those of other machines only their age tells that nobody writes them.
 async fn halves_of_notes(parts: Parts<'_>, folder: &Location) -> Result<u64> {
     if folder.scheme() != "file" {
         return Ok(0);
     }
     let halves: Vec<Meta> = parts.store.unfinished(folder).try_collect().await?;
-    let old = halves.into_iter().filter(|half| is_older_than(parts, half.modified, LEASE_MS));
-    delete(parts, old.map(|half| half.location).collect()).await
+    let here = parts.processes.current();
+    let is_dead = |half: &Meta| {
+        let running = Owner::of_half(half.location.name(), &here).and_then(|owner| parts.processes.is_running(&owner));
+        running == Some(false) || is_older_than(parts, half.modified, LEASE_MS)
+    };
+    let dead = halves.into_iter().filter(is_dead);
+    delete(parts, dead.map(|half| half.location).collect()).await
 }
 
 async fn delete(parts: Parts<'_>, files: Vec<Location>) -> Result<u64> {

@@ -5,6 +5,7 @@ pub mod document;
 pub mod fsck;
 pub mod inspect;
 pub mod land;
+pub mod land_upkeep;
 pub mod leftovers;
 pub mod query;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use object_store::ObjectStore;
+use otf::model::digest;
 use otf::ops::compact::Options;
 use otf::store::local::LocalDisk;
 use serde_json::json;
@@ -61,6 +62,17 @@ fn what_a_process_of_another_machine_may_be_writing_stays() {
     assert_eq!(kept(&[(elsewhere, &text, HOUR), (commit, b"{", HOUR)]), (vec![elsewhere.to_string(), commit.to_string()], 0));
     // Its note is past its lease; whose the half of a file is remains unknown.
     assert_eq!(kept(&[(elsewhere, &text, 25 * HOUR), (commit, b"{", 25 * HOUR)]), (vec![commit.to_string()], 0));
+}
+
+#[test]
+fn half_a_note_of_a_dead_process_of_this_machine_goes_at_once() {
+    let here = digest(&["here"]).iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let elsewhere = digest(&["elsewhere"]).iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let half = |machine: &str, process: u32| format!("_otf/.old-operation-p0.{machine}-{process}-1.json.{process}-0.unfinished");
+    let (dead, other) = (half(&here, 4242), half(&elsewhere, 4242));
+    // Cut short by the longest name there may be: whose it is cannot be told.
+    let cut = format!("_otf/.{}.4242-0.unfinished", "x".repeat(200));
+    assert_eq!(kept(&[(&dead, b"{", 0), (&other, b"{", 0), (&cut, b"{", 0)]), (vec![other.clone(), cut.clone()], 1));
 }
 
 #[test]

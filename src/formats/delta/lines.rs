@@ -1,5 +1,7 @@
 //! Files of the log that hold one action a line: commits and JSON checkpoints (protocol, "Delta Log Entries").
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use super::actions::{Add, Domain, Metadata, Protocol, Remove, Sidecar, Transaction};
@@ -15,6 +17,10 @@ pub(super) struct CommitInfo {
     pub(super) in_commit_timestamp: Option<i64>,
     /// The writer's name for the commit.
     pub(super) txn_id: Option<String>,
+    /// What made the commit, in the writer's words.
+    pub(super) operation: Option<String>,
+    /// What the writer counted. Its parameters are not kept: predicates may name people.
+    pub(super) metrics: BTreeMap<String, String>,
 }
 
 impl CommitInfo {
@@ -22,8 +28,20 @@ impl CommitInfo {
     fn read(text: &RawValue) -> Self {
         let value: serde_json::Value = serde_json::from_str(text.get()).unwrap_or_default();
         let number = |key: &str| value.get(key).and_then(serde_json::Value::as_i64);
-        let txn_id = value.get("txnId").and_then(serde_json::Value::as_str).map(str::to_string);
-        Self { timestamp: number("timestamp"), in_commit_timestamp: number("inCommitTimestamp"), txn_id }
+        let text = |key: &str| value.get(key).and_then(serde_json::Value::as_str).map(str::to_string);
+        let metrics = value.get("operationMetrics").and_then(serde_json::Value::as_object).into_iter().flatten();
+        let metrics = metrics.filter_map(|(key, value)| match value {
+            serde_json::Value::String(text) => Some((key.clone(), text.clone())),
+            serde_json::Value::Number(number) => Some((key.clone(), number.to_string())),
+            _ => None,
+        });
+        Self {
+            timestamp: number("timestamp"),
+            in_commit_timestamp: number("inCommitTimestamp"),
+            txn_id: text("txnId"),
+            operation: text("operation"),
+            metrics: metrics.collect(),
+        }
     }
 }
 

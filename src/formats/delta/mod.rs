@@ -20,6 +20,7 @@ mod compat;
 mod dv;
 mod dv_write;
 mod entry;
+mod history;
 mod lines;
 mod live;
 mod log;

@@ -10,14 +10,16 @@ use futures::{StreamExt, TryStreamExt};
 use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
-use super::{check, clustering, commit, compat, dv, entry, mark, output, partition, path, row_tracking, schema, settings, stats_read};
+use super::{
+    check, clustering, commit, compat, dv, entry, history, mark, output, partition, path, row_tracking, schema, settings, stats_read,
+};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec,
-    RowDeletes, Snapshot, Type, Value, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Lineage, OperationId, OutputSpec, Partition, Reach,
+    ReadSpec, RowDeletes, Snapshot, Type, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -144,6 +146,10 @@ fn properties(state: &State) -> BTreeMap<String, String> {
 impl TableVersion for DeltaVersion {
     fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
+        history::history(self)
     }
 
     fn defaults(&self) -> Defaults {

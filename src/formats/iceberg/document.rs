@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes as Buffer;
 use serde_json::{Map, Value as Json, json};
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, wrong};
 use super::refs::MAIN;
 use crate::error::{Error, Result};
 
@@ -33,11 +33,12 @@ pub(crate) fn is_packed(metadata: &Metadata) -> bool {
     metadata.properties.get("write.metadata.compression-codec").is_some_and(|codec| codec.eq_ignore_ascii_case("gzip"))
 }
 
-fn wrong(what: &'static str) -> Error {
-    Error::corrupt(format!("table metadata is damaged: {what}"))
-}
-
-fn list<'a>(doc: &'a mut Map<String, Json>, key: &str) -> Result<&'a mut Vec<Json>> {
+/// The list under `key`, made where it is missing.
+///
+/// # Errors
+///
+/// `Corrupt` if something else is there.
+pub(super) fn list<'a>(doc: &'a mut Map<String, Json>, key: &str) -> Result<&'a mut Vec<Json>> {
     let entry = doc.entry(key).or_insert_with(|| Json::Array(Vec::new()));
     if entry.is_null() {
         *entry = Json::Array(Vec::new());
@@ -52,7 +53,6 @@ fn list<'a>(doc: &'a mut Map<String, Json>, key: &str) -> Result<&'a mut Vec<Jso
 /// `Corrupt` if lists of the document are none.
 pub(crate) fn next(metadata: &Metadata, snapshot: &NewSnapshot) -> Result<Json> {
     let mut doc = metadata.doc.clone();
-    let last_updated = metadata.number("last-updated-ms").unwrap_or(snapshot.time);
     let members = doc.as_object_mut().ok_or_else(|| wrong("it is no object"))?;
     list(members, "snapshots")?.push(snapshot_json(metadata, snapshot));
     let refs = members.entry("refs").or_insert_with(|| json!({}));
@@ -64,11 +64,7 @@ pub(crate) fn next(metadata: &Metadata, snapshot: &NewSnapshot) -> Result<Json> 
         members.insert("current-snapshot-id".into(), snapshot.id.into());
         list(members, "snapshot-log")?.push(json!({"timestamp-ms": snapshot.time, "snapshot-id": snapshot.id}));
     }
-    let log = list(members, "metadata-log")?;
-    log.push(json!({"timestamp-ms": last_updated, "metadata-file": metadata.spell(&metadata.file)}));
-    let kept = metadata.properties.get("write.metadata.previous-versions-max").and_then(|n| n.parse().ok()).unwrap_or(100usize).max(1);
-    log.drain(..log.len().saturating_sub(kept));
-    members.insert("last-updated-ms".into(), snapshot.time.into());
+    succeed(metadata, members, snapshot.time)?;
     if metadata.format_version > 1 {
         members.insert("last-sequence-number".into(), snapshot.sequence.into());
     }
@@ -77,6 +73,22 @@ pub(crate) fn next(metadata: &Metadata, snapshot: &NewSnapshot) -> Result<Json> 
         members.insert("next-row-id".into(), next.into());
     }
     Ok(doc)
+}
+
+/// Makes `members` the document that follows the one of `metadata` at `time`: the old file joins the metadata log, which keeps as many as the
+/// table asks for.
+///
+/// # Errors
+///
+/// `Corrupt` if the log is no list.
+pub(crate) fn succeed(metadata: &Metadata, members: &mut Map<String, Json>, time: i64) -> Result<()> {
+    let last_updated = metadata.number("last-updated-ms").unwrap_or(time);
+    let log = list(members, "metadata-log")?;
+    log.push(json!({"timestamp-ms": last_updated, "metadata-file": metadata.spell(&metadata.file)}));
+    let kept = metadata.properties.get("write.metadata.previous-versions-max").and_then(|n| n.parse().ok()).unwrap_or(100usize).max(1);
+    log.drain(..log.len().saturating_sub(kept));
+    members.insert("last-updated-ms".into(), time.into());
+    Ok(())
 }
 
 fn snapshot_json(metadata: &Metadata, snapshot: &NewSnapshot) -> Json {

@@ -13,6 +13,7 @@ mod deletes;
 mod document;
 mod equality;
 mod features;
+mod history;
 mod manifest;
 mod manifest_list;
 mod manifest_schema;
@@ -39,6 +40,7 @@ mod tests;
 mod text;
 mod travel;
 mod types;
+mod upkeep;
 mod values;
 
 pub use pointer::{NewMetadata, Pointer, Swap};

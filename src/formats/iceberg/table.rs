@@ -4,21 +4,22 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, output, reshape, row_deletes, travel};
+use super::{features, history, output, reshape, row_deletes, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Version,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
+    Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -143,6 +144,15 @@ impl TableVersion for IcebergVersion {
         all
     }
 
+    fn state_id(&self) -> String {
+        self.scan.metadata.file.to_string()
+    }
+
+    fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
+        let entries = history::history(&self.scan.metadata);
+        futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
     fn defaults(&self) -> Defaults {
         output::defaults(&self.scan.metadata)
     }
@@ -206,6 +216,13 @@ impl TableVersion for IcebergVersion {
             return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
         }
         super::commit::offer(self, change, now).await
+    }
+
+    async fn offer_upkeep(&self, upkeep: &Upkeep, now: Timestamp) -> Answer {
+        if self.scan.metadata.pin.is_some() {
+            return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
+        }
+        upkeep::offer(self, upkeep, now).await
     }
 
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {

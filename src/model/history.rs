@@ -1,0 +1,79 @@
+//! What a table keeps of its past, and the files that hold it.
+
+use std::collections::BTreeMap;
+
+use super::snapshot::Version;
+use crate::location::Location;
+use crate::units::{Bytes, Timestamp};
+
+/// One version in a table's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The version.
+    pub version: Version,
+    /// When it was made, as the table says (Delta without commit info: when its commit file was written).
+    pub time: Option<Timestamp>,
+    /// The version it was made from.
+    pub parent: Option<Version>,
+    /// What made it, in the format's own word (`append`, `replace`; `WRITE`, `OPTIMIZE`).
+    pub operation: Option<String>,
+    /// What else the writer said: an Iceberg summary, a Delta commit's metrics. Never values of rows.
+    pub summary: BTreeMap<String, String>,
+    /// Whether the newest version of the main line descends from it (or is it).
+    pub is_ancestor: bool,
+}
+
+/// What a file is to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// Rows.
+    Data,
+    /// Positions of deleted rows in other files (Iceberg v2).
+    PositionDeletes,
+    /// Deleted keys (Iceberg).
+    EqualityDeletes,
+    /// Deletion vectors: Puffin files (Iceberg v3) or `deletion_vector_*.bin` (Delta).
+    DeletionVectors,
+    /// Lists of files (Iceberg).
+    Manifests,
+    /// Lists of manifests (Iceberg).
+    ManifestLists,
+    /// Table and partition statistics (Iceberg).
+    Statistics,
+    /// Metadata files and version hints (Iceberg).
+    Metadata,
+    /// Commits, compacted commits and checksums (Delta).
+    Log,
+    /// Checkpoints, their parts and sidecars (Delta).
+    Checkpoints,
+    /// Change data files (Delta).
+    Cdf,
+}
+
+/// A file that a table refers to. The same file may be told several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Where it lies.
+    pub location: Location,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size, where what refers to it says so.
+    pub size: Option<Bytes>,
+}
+
+/// How long a table keeps its past: its properties, else its format's defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Whether files of the past may be deleted at all (Iceberg `gc.enabled`).
+    pub collectable: bool,
+    /// A version older than this may go, in milliseconds (Iceberg `history.expire.max-snapshot-age-ms`; Delta
+    /// `delta.deletedFileRetentionDuration`, counted from when it was replaced).
+    pub max_age_ms: i64,
+    /// So many of the newest versions of each branch stay whatever their age.
+    pub min_versions: u64,
+    /// A branch or tag whose head is older than this may go, in milliseconds; `None` is never (Iceberg `history.expire.max-ref-age-ms`).
+    pub max_ref_age_ms: Option<i64>,
+    /// Log entries older than this may go, in milliseconds; `None` where the format has no log (Delta `delta.logRetentionDuration`).
+    pub max_log_age_ms: Option<i64>,
+}
