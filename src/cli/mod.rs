@@ -44,6 +44,8 @@ pub enum Command {
     Inspect(commands::inspect::InspectArgs),
     /// Check that a table is what its metadata says; nothing is ever written
     Fsck(commands::fsck::FsckArgs),
+    /// Delete files below a table that nothing refers to
+    Orphans(Box<commands::orphans::OrphansArgs>),
     /// Run SQL over tables, now or as of a version or a time; nothing is ever changed
     Query(commands::query::QueryArgs),
     /// Make a small lakehouse, run the verbs on it and say what to try
@@ -125,6 +127,7 @@ async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
         Command::Compact(args) => commands::compact::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,
         Command::Fsck(args) => commands::fsck::run(args, session).await,
+        Command::Orphans(args) => commands::orphans::run(args, session).await,
         Command::Demo(args) => commands::demo::run(args, session).await,
         Command::Completions(args) => commands::completions::run(args, &mut Cli::command(), session),
         Command::Config(args) => commands::config::run(args, session),

@@ -7,7 +7,9 @@ pub mod inspect;
 pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
+pub mod orphans;
 pub mod query;
+mod totals;
 
 use async_trait::async_trait;
 

@@ -14,6 +14,7 @@ mod fuzz;
 mod golden;
 mod iceberg_golden;
 mod incidents;
+mod incidents_orphans;
 mod interleavings;
 mod land;
 mod leftovers;

@@ -6,4 +6,5 @@ pub mod config;
 pub mod demo;
 pub mod fsck;
 pub mod inspect;
+pub mod orphans;
 pub mod query;
