@@ -33,6 +33,8 @@ pub(crate) fn defaults() -> Options {
         older_than_ms: OLDER_THAN_MS,
         unsafe_retention: false,
         location: None,
+        inventory: None,
+        quarantine: None,
         on_mismatch: OnMismatch::default(),
         equal: Equal::default(),
         shown: 1000,
