@@ -20,6 +20,7 @@ mod land;
 mod leftovers;
 mod marks;
 mod moved;
+mod orphans;
 mod outcomes;
 mod peers;
 mod query;

@@ -102,4 +102,3 @@ fn book(batch: &[Listed], results: Vec<Result<()>>, report: &mut Report, first: 
         }
     }
 }
-

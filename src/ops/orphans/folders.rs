@@ -64,4 +64,3 @@ impl Folders {
         outside.map(told).collect()
     }
 }
-
