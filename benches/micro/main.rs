@@ -4,6 +4,7 @@
 
 mod logs;
 mod manifests;
+mod orphans;
 mod places;
 mod planner;
 mod rewrites;
