@@ -12,6 +12,7 @@ mod fsck;
 mod fsck_golden;
 mod fuzz;
 mod golden;
+mod guide;
 mod iceberg_golden;
 mod incidents;
 mod interleavings;
