@@ -140,10 +140,11 @@ pub fn line(parents: &HashMap<Version, Option<Version>>, head: Version) -> Vec<V
 }
 
 /// Whether a table whose current version is `now` has `to` restored already, if the restore began when `base` was current: directly, or with
-/// commits of others on top. These stand on `to` and not on `base`, unless `to` itself does.
+/// commits of others on top. These stand on `to`, and none of them is of the line of `base`.
 pub fn is_restored(parents: &HashMap<Version, Option<Version>>, (base, to): (Version, Version), now: Version) -> bool {
-    let stands_on = |version: Version, other: Version| line(parents, version).contains(&other);
-    now == to || (stands_on(now, to) && (!stands_on(now, base) || stands_on(to, base)))
+    let before: HashSet<Version> = line(parents, base).into_iter().collect();
+    let stands = line(parents, now);
+    stands.contains(&to) && stands.into_iter().take_while(|version| *version != to).all(|version| !before.contains(&version))
 }
 
 /// How many versions of the line of `now` are not on that of `to`.
