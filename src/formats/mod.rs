@@ -17,7 +17,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
+    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
     RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
@@ -93,6 +93,12 @@ pub struct Reference {
     pub version: Version,
     /// Whether commits move it; tags never move.
     pub is_branch: bool,
+    /// How old its head may become before the reference may go, in milliseconds; `None` is as the table says.
+    pub max_ref_age_ms: Option<i64>,
+    /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
+    pub max_snapshot_age_ms: Option<i64>,
+    /// How many of its versions stay whatever their age (branches); `None` is as the table says.
+    pub min_snapshots_to_keep: Option<u32>,
 }
 
 /// Where the rows of a file go when they are written again.
@@ -234,6 +240,15 @@ pub trait TableVersion: Send + Sync {
     /// Tries `upkeep` once on top of this version, as [`Self::offer`]. Where no version is made, [`Answer::Ours`] names the one that is current.
     async fn offer_upkeep(&self, _upkeep: &Upkeep, _now: Timestamp) -> Answer {
         Answer::Rejected(Error::unsupported("the table's format has no such change"))
+    }
+
+    /// What [`crate::model::UpkeepKind::RewriteManifests`] would do here: nothing, if no group is told.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the format has no such change; `Usage` for wishes that do not fit; those of reading the lists.
+    async fn lists(&self, _wishes: &ListWishes) -> Result<ListPlan> {
+        Err(Error::unsupported("lists of files cannot be written anew in this table's format"))
     }
 
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.

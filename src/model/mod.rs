@@ -34,5 +34,7 @@ pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
-pub use upkeep::{Forget, NewReference, Upkeep, UpkeepKind};
+pub use upkeep::{
+    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, Upkeep, UpkeepKind,
+};
 pub use value::Value;

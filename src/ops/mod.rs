@@ -7,7 +7,12 @@ pub mod inspect;
 pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
+pub mod manifests;
 pub mod query;
+pub mod references;
+pub mod restore;
+mod totals;
+pub mod upkeep;
 
 use async_trait::async_trait;
 

@@ -6,4 +6,8 @@ pub mod config;
 pub mod demo;
 pub mod fsck;
 pub mod inspect;
+pub mod manifests;
 pub mod query;
+pub mod references;
+pub mod restore;
+mod upkeep;

@@ -12,13 +12,13 @@ use super::pointer::Pointer;
 use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, output, reshape, row_deletes, travel, upkeep};
+use super::{features, history, output, reshape, rewrite_manifests, row_deletes, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
     Upkeep, Version,
 };
 use crate::store::Store;
@@ -137,8 +137,14 @@ impl TableVersion for IcebergVersion {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let reference =
-            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
+        let reference = |known: Ref<'_>| Reference {
+            name: known.name.to_string(),
+            version: Version(known.snapshot),
+            is_branch: known.is_branch,
+            max_ref_age_ms: known.max_ref_age_ms,
+            max_snapshot_age_ms: known.max_snapshot_age_ms,
+            min_snapshots_to_keep: known.min_snapshots_to_keep,
+        };
         let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
@@ -223,6 +229,10 @@ impl TableVersion for IcebergVersion {
             return Answer::Rejected(Error::bug("a change was offered on top of an old version"));
         }
         upkeep::offer(self, upkeep, now).await
+    }
+
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        rewrite_manifests::plan(self, wishes).await
     }
 
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {

@@ -7,6 +7,7 @@ pub(crate) mod golden;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
+pub(crate) mod upkeep;
 pub(crate) mod workbench;
 
 use std::sync::Arc;
