@@ -52,6 +52,8 @@ pub enum Command {
     Branch(commands::references::BranchArgs),
     /// Write a table's lists of files anew: Iceberg manifests in few and in order of partitions, a checkpoint of a Delta log
     Manifests(commands::manifests::ManifestsArgs),
+    /// Delete files below a table that nothing refers to
+    Orphans(Box<commands::orphans::OrphansArgs>),
     /// Run SQL over tables, now or as of a version or a time; nothing is ever changed
     Query(commands::query::QueryArgs),
     /// Make a small lakehouse, run the verbs on it and say what to try
@@ -137,6 +139,7 @@ async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
         Command::Tag(args) => commands::references::tag(args, session).await,
         Command::Branch(args) => commands::references::branch(args, session).await,
         Command::Manifests(args) => commands::manifests::run(args, session).await,
+        Command::Orphans(args) => commands::orphans::run(args, session).await,
         Command::Demo(args) => commands::demo::run(args, session).await,
         Command::Completions(args) => commands::completions::run(args, &mut Cli::command(), session),
         Command::Config(args) => commands::config::run(args, session),

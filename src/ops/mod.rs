@@ -8,6 +8,7 @@ pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
 pub mod manifests;
+pub mod orphans;
 pub mod query;
 pub mod references;
 pub mod restore;

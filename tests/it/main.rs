@@ -16,6 +16,7 @@ mod golden;
 mod guide;
 mod iceberg_golden;
 mod incidents;
+mod incidents_orphans;
 mod interleavings;
 mod land;
 mod land_upkeep;

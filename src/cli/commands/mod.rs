@@ -7,6 +7,7 @@ pub mod demo;
 pub mod fsck;
 pub mod inspect;
 pub mod manifests;
+pub mod orphans;
 pub mod query;
 pub mod references;
 pub mod restore;

@@ -15,6 +15,7 @@ mod document;
 mod equality;
 mod features;
 mod history;
+mod holdings;
 mod manifest;
 mod manifest_list;
 mod manifest_merge;

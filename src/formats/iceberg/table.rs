@@ -12,13 +12,13 @@ use super::pointer::Pointer;
 use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, output, reshape, rewrite_manifests, row_deletes, travel, upkeep};
+use super::{features, history, holdings, output, reshape, rewrite_manifests, row_deletes, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding,
     Upkeep, Version,
 };
 use crate::store::Store;
@@ -252,6 +252,10 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self)
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
