@@ -1,13 +1,17 @@
 //! Operations: plan (pure) → run (I/O) → report. Operations never use each other.
 
 pub mod compact;
+pub mod deletion;
 pub mod document;
+pub mod expire;
 pub mod fsck;
 pub mod inspect;
 pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
 pub mod query;
+pub mod territory;
+pub mod totals;
 
 use async_trait::async_trait;
 

@@ -9,17 +9,16 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
-use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, output, reshape, row_deletes, travel, upkeep};
+use super::{features, history, output, reach, reshape, retention, row_deletes, rules, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
-    Upkeep, Version,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec,
+    Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -137,11 +136,7 @@ impl TableVersion for IcebergVersion {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let reference =
-            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
-        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+        retention::references(&self.scan.metadata)
     }
 
     fn state_id(&self) -> String {
@@ -151,6 +146,10 @@ impl TableVersion for IcebergVersion {
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
         futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
+    fn retention(&self) -> Result<Retention> {
+        retention::retention(&self.scan.metadata)
     }
 
     fn defaults(&self) -> Defaults {
@@ -242,6 +241,18 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        reach::released(&self.scan, gone)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        reach::spare(&self.scan, candidates).await
+    }
+
+    async fn unused_rules(&self, gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        rules::unused(&self.scan, gone).await
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
