@@ -40,6 +40,8 @@ const STACK: usize = 8 << 20;
 pub enum Command {
     /// Turn many small files into few right-sized ones; deletes are applied on the way
     Compact(Box<commands::compact::CompactArgs>),
+    /// Forget old versions and delete every file that only they needed
+    Expire(Box<commands::expire::ExpireArgs>),
     /// Say what a table is made of and how healthy it is
     Inspect(commands::inspect::InspectArgs),
     /// Check that a table is what its metadata says; nothing is ever written
@@ -133,6 +135,7 @@ async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
     match command {
         Command::Query(args) => commands::query::run(args, session).await,
         Command::Compact(args) => commands::compact::run(args, session).await,
+        Command::Expire(args) => commands::expire::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,
         Command::Fsck(args) => commands::fsck::run(args, session).await,
         Command::Restore(args) => commands::restore::run(args, session).await,

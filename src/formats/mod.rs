@@ -17,8 +17,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
-    RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
+    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -99,6 +98,10 @@ pub struct Reference {
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches); `None` is as the table says.
     pub min_snapshots_to_keep: Option<u32>,
+    /// How old its head may become before the reference may go, in milliseconds, where it says so itself.
+    /// How old its versions may become before they may go, in milliseconds, where it says so itself (branches).
+    /// How many of its versions stay whatever their age, where it says so itself (branches).
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 /// Where the rows of a file go when they are written again.
@@ -292,6 +295,29 @@ pub trait TableVersion: Send + Sync {
     /// As [`Self::holdings`].
     fn released<'a>(&'a self, _gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
         no_stream("what only old versions refer to cannot be told")
+    }
+
+    /// Removes from `candidates` every file that this version, an older one that can still be read, or the table itself refers to: what is left may
+    /// be deleted. Files that the newest metadata only remembers as deleted are not referred to where the format can tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::holdings`]: nothing may then be deleted.
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut holdings = self.holdings();
+        while let Some(holding) = holdings.next().await {
+            candidates.remove(&holding?.location);
+        }
+        Ok(())
+    }
+
+    /// Schemas and partition specs that nothing refers to once `gone` are forgotten; none where the format keeps one of each.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading what stays.
+    async fn unused_rules(&self, _gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        Ok(UnusedRules::default())
     }
 
     /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.

@@ -13,6 +13,7 @@ pub mod history;
 pub mod literal;
 pub mod operation;
 pub mod output;
+pub mod places;
 pub mod predicate;
 pub mod schema;
 pub mod snapshot;
@@ -30,6 +31,7 @@ pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
 };
+pub use places::PlaceSet;
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
@@ -37,4 +39,5 @@ pub use transform::Transform;
 pub use upkeep::{
     Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, Upkeep, UpkeepKind,
 };
+pub use upkeep::{Forget, NewReference, UnusedRules, Upkeep, UpkeepKind};
 pub use value::Value;

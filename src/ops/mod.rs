@@ -1,7 +1,9 @@
 //! Operations: plan (pure) → run (I/O) → report. Operations never use each other.
 
 pub mod compact;
+pub mod deletion;
 pub mod document;
+pub mod expire;
 pub mod fsck;
 pub mod inspect;
 pub mod land;
@@ -12,7 +14,9 @@ pub mod orphans;
 pub mod query;
 pub mod references;
 pub mod restore;
+pub mod territory;
 mod totals;
+pub mod totals;
 pub mod upkeep;
 
 use async_trait::async_trait;

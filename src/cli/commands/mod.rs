@@ -4,6 +4,7 @@ pub mod compact;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod expire;
 pub mod fsck;
 pub mod inspect;
 pub mod manifests;

@@ -9,17 +9,15 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::metadata::Metadata;
 use super::pointer::Pointer;
-use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, holdings, output, reshape, rewrite_manifests, row_deletes, travel, upkeep};
+use super::{features, history, holdings, output, reach, reshape, retention, rewrite_manifests, row_deletes, rules, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding,
-    Upkeep, Version,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -148,6 +146,7 @@ impl TableVersion for IcebergVersion {
         let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+        retention::references(&self.scan.metadata)
     }
 
     fn state_id(&self) -> String {
@@ -157,6 +156,10 @@ impl TableVersion for IcebergVersion {
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
         futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
+    fn retention(&self) -> Result<Retention> {
+        retention::retention(&self.scan.metadata)
     }
 
     fn defaults(&self) -> Defaults {
@@ -256,6 +259,16 @@ impl TableVersion for IcebergVersion {
 
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
         holdings::holdings(self)
+    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        reach::released(&self.scan, gone)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        reach::spare(&self.scan, candidates).await
+    }
+
+    async fn unused_rules(&self, gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        rules::unused(&self.scan, gone).await
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
