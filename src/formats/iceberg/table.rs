@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::manifest_list::ManifestFile;
 use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::refs::Ref;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
+    At, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
     Upkeep, Version,
 };
 use crate::store::Store;
@@ -151,6 +152,18 @@ impl TableVersion for IcebergVersion {
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
         futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        travel::log(&self.scan.metadata).into_iter().map(|(made, id)| (Timestamp(made), Version(id))).collect()
+    }
+
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        let lists = |manifests: Arc<Vec<ManifestFile>>| {
+            let list = move |at: usize| manifests.get(at).map(ManifestFile::listed);
+            futures::stream::iter((0..).map_while(list).map(Ok))
+        };
+        futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
     }
 
     fn defaults(&self) -> Defaults {
