@@ -17,7 +17,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules,
+    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules, FileList,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -159,6 +159,22 @@ pub trait TableVersion: Send + Sync {
     /// `Unavailable` if storage did not answer, `Corrupt` for what cannot be understood.
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         no_stream("the table's history cannot be listed")
+    }
+
+    /// What was the newest version of the main line since when, oldest first, where the format keeps such a log besides its versions (Iceberg): a
+    /// roll-back is an entry of its own. A time means the last entry until then.
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        Vec::new()
+    }
+
+    /// What whoever reads this version ought to know of how it was found.
+    fn remark(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The lists of files that this version is made of; none where the format has no such thing.
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        futures::stream::empty().boxed()
     }
 
     /// How long the table keeps its past.

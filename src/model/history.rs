@@ -62,6 +62,29 @@ pub struct Holding {
     pub size: Option<Bytes>,
 }
 
+/// A list of files that a version is made of (Iceberg: a manifest). Counts are of added, existing and deleted files, where the table says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileList {
+    /// Where it lies, as the table spells it.
+    pub path: String,
+    /// Its bytes.
+    pub size: Bytes,
+    /// The partition spec of its files.
+    pub spec_id: Option<i32>,
+    /// Whether it lists delete files; else data files.
+    pub of_deletes: bool,
+    /// The version it was added in.
+    pub added_version: Option<Version>,
+    /// When it was added, as a sequence number.
+    pub sequence: Option<i64>,
+    /// The least sequence number of its live files.
+    pub min_sequence: Option<i64>,
+    /// Added, existing and deleted files.
+    pub files: [Option<i64>; 3],
+    /// Their rows.
+    pub rows: [Option<i64>; 3],
+}
+
 /// How long a table keeps its past: its properties, else its format's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {

@@ -26,7 +26,7 @@ pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
-pub use history::{FileKind, HistoryEntry, Holding, Retention};
+pub use history::{FileKind, FileList, HistoryEntry, Holding, Retention};
 pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,

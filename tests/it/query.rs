@@ -106,7 +106,7 @@ fn what_is_not_there_and_what_would_write_is_refused_with_its_status() {
         (&["SELECT * FROM './delta_plain' VERSION AS OF 'dev'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01T00:00:00Z'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01'"], 2, "usage"),
-        (&["SELECT * FROM './delta_plain$history'"], 3, "unsupported"),
+        (&["SELECT * FROM './delta_plain$refs'"], 3, "unsupported"),
         (&["SELECT nothing FROM './delta_plain'"], 2, "usage"),
         (&["SELECT id, id FROM './delta_plain'"], 2, "usage"),
         (&["SELECT 1 / 0"], 2, "usage"),
@@ -224,7 +224,7 @@ async fn count(tables: &Golden, store: &Store, root: &Path, version: &str) -> Re
     let scanner = Arc::new(FileScanner::new(store.clone(), Bytes::mib(64), tokio::runtime::Handle::current()));
     let engine = DataFusionSql::new(Settings { memory: Bytes::mib(256), threads: 2, temp_dir: std::env::temp_dir() }, scanner);
     let sql = format!("SELECT count(*) FROM '{}' VERSION AS OF {version}", root.display());
-    let request = Request { sql: &sql, named: &[], as_of: None, zone: None, explain: false };
+    let request = Request { sql: &sql, named: &[], as_of: None, zone: None };
     let answer = query::run(&request, tables, &engine).await?;
     let batches: Vec<_> = answer.rows.try_collect().await?;
     Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).sum::<i64>().unsigned_abs())

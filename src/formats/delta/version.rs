@@ -37,6 +37,8 @@ pub struct DeltaVersion {
     /// By the number in [`Add::partition`].
     partitions: Vec<Arc<Partition>>,
     no_deletes: Arc<[DeleteRef]>,
+    /// Whether a time was asked for, and when files of the log were written told which version was the newest then.
+    by_file_times: bool,
 }
 
 impl DeltaVersion {
@@ -69,7 +71,12 @@ impl DeltaVersion {
             versions_kept,
             schema,
         };
-        Ok(Self { store, state, snapshot, partitions, no_deletes: Arc::new([]) })
+        Ok(Self { store, state, snapshot, partitions, no_deletes: Arc::new([]), by_file_times: false })
+    }
+
+    /// The same, found by the times of the log's files or not.
+    pub(super) fn found(self, by_file_times: bool) -> Self {
+        Self { by_file_times, ..self }
     }
 
     pub(super) const fn store(&self) -> &Store {
@@ -147,6 +154,13 @@ fn properties(state: &State) -> BTreeMap<String, String> {
 impl TableVersion for DeltaVersion {
     fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    fn remark(&self) -> Option<&'static str> {
+        self.by_file_times.then_some(
+            "the version was found by when files of the log were written, for the table kept no in-commit timestamps then: where the log was \
+             copied, those are the times of the copy",
+        )
     }
 
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {

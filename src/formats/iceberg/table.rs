@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::manifest_list::ManifestFile;
 use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::scan::Scan;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules, FileList,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -160,6 +161,16 @@ impl TableVersion for IcebergVersion {
 
     fn retention(&self) -> Result<Retention> {
         retention::retention(&self.scan.metadata)
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        travel::log(&self.scan.metadata).into_iter().map(|(made, id)| (Timestamp(made), Version(id))).collect()
+    }
+
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        let lists = |manifests: Arc<Vec<ManifestFile>>| {
+            let list = move |at: usize| manifests.get(at).map(ManifestFile::listed);
+            futures::stream::iter((0..).map_while(list).map(Ok))
+        };
+        futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
     }
 
     fn defaults(&self) -> Defaults {

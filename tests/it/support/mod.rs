@@ -6,6 +6,7 @@ pub(crate) mod damage;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
 pub(crate) mod orphans;
+pub(crate) mod lake;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
