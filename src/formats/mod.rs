@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
-    RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec,
+    Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -93,6 +93,12 @@ pub struct Reference {
     pub version: Version,
     /// Whether commits move it; tags never move.
     pub is_branch: bool,
+    /// How old its head may become before the reference may go, in milliseconds; `None` is as the table says.
+    pub max_ref_age_ms: Option<i64>,
+    /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
+    pub max_snapshot_age_ms: Option<i64>,
+    /// How many of its versions stay whatever their age (branches); `None` is as the table says.
+    pub min_snapshots_to_keep: Option<u32>,
 }
 
 /// Where the rows of a file go when they are written again.
@@ -159,6 +165,15 @@ pub trait TableVersion: Send + Sync {
     /// `Corrupt` for a property that is none of its kind: nothing may then be deleted.
     fn retention(&self) -> Result<Retention> {
         Err(Error::unsupported("how long the table keeps its past is not known"))
+    }
+
+    /// The size and state of the metadata that readers of this version depend on.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` or `NotFound` for metadata that had to be read.
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        Ok(Bookkeeping::default())
     }
 
     /// Defaults from the table's properties.

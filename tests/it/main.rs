@@ -14,6 +14,8 @@ mod fuzz;
 mod golden;
 mod iceberg_golden;
 mod incidents;
+mod inspect;
+mod inspect_golden;
 mod interleavings;
 mod land;
 mod leftovers;

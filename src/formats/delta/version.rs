@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Lineage, OperationId, OutputSpec, Partition, Reach,
-    ReadSpec, RowDeletes, Snapshot, Type, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Lineage, OperationId, OutputSpec,
+    Partition, Reach, ReadSpec, RowDeletes, Snapshot, Type, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -150,6 +150,10 @@ impl TableVersion for DeltaVersion {
 
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         history::history(self)
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {

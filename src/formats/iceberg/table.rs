@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
-    Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec,
+    RowDeletes, Snapshot, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -137,8 +137,14 @@ impl TableVersion for IcebergVersion {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let reference =
-            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
+        let reference = |known: Ref<'_>| Reference {
+            name: known.name.to_string(),
+            version: Version(known.snapshot),
+            is_branch: known.is_branch,
+            max_ref_age_ms: known.max_ref_age_ms,
+            max_snapshot_age_ms: known.max_snapshot_age_ms,
+            min_snapshots_to_keep: known.min_snapshots_to_keep,
+        };
         let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
@@ -151,6 +157,10 @@ impl TableVersion for IcebergVersion {
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
         futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {
