@@ -5,6 +5,7 @@ pub mod filter;
 pub mod options;
 pub mod progress;
 pub mod session;
+pub mod sink;
 pub mod ui;
 
 use std::collections::BTreeMap;

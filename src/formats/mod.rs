@@ -17,7 +17,7 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules, FileList,
+    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules, FileList, Bookkeeping,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -184,6 +184,15 @@ pub trait TableVersion: Send + Sync {
     /// `Corrupt` for a property that is none of its kind: nothing may then be deleted.
     fn retention(&self) -> Result<Retention> {
         Err(Error::unsupported("how long the table keeps its past is not known"))
+    }
+
+    /// The size and state of the metadata that readers of this version depend on.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` or `NotFound` for metadata that had to be read.
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        Ok(Bookkeeping::default())
     }
 
     /// Defaults from the table's properties.

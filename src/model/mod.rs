@@ -4,6 +4,7 @@
 //! and no format is named here. Row deletes are part of the model from the first day: every operation sees them, none may
 //! drop them.
 
+pub mod bookkeeping;
 pub mod change;
 pub mod deletes;
 mod evidence;
@@ -22,6 +23,7 @@ pub mod transform;
 pub mod upkeep;
 pub mod value;
 
+pub use bookkeeping::Bookkeeping;
 pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};

@@ -18,6 +18,8 @@ mod iceberg_golden;
 mod incidents;
 mod incidents_orphans;
 mod incidents_query;
+mod inspect;
+mod inspect_golden;
 mod interleavings;
 mod land;
 mod land_upkeep;

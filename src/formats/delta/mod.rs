@@ -5,6 +5,7 @@
 
 mod actions;
 mod arrow_text;
+mod bookkeeping;
 mod bounds;
 mod check;
 mod checkpoint_columns;

@@ -19,8 +19,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition,
-    Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
+    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version, Bookkeeping,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -169,6 +168,8 @@ impl TableVersion for DeltaVersion {
 
     fn retention(&self) -> Result<Retention> {
         retention::of(&self.state)
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {

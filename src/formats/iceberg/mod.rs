@@ -4,6 +4,7 @@
 //! had: what we do not know survives. The place of the current metadata is a [`Pointer`]'s business.
 
 mod avro;
+mod bookkeeping;
 mod check;
 mod commit;
 mod commit_deletes;

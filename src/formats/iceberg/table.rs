@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules, FileList,
+    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules, FileList, Bookkeeping,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -171,6 +171,8 @@ impl TableVersion for IcebergVersion {
             futures::stream::iter((0..).map_while(list).map(Ok))
         };
         futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {
