@@ -17,7 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version, PlaceSet, UnusedRules, FileList, Bookkeeping,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -97,10 +98,6 @@ pub struct Reference {
     /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches); `None` is as the table says.
-    pub min_snapshots_to_keep: Option<u32>,
-    /// How old its head may become before the reference may go, in milliseconds, where it says so itself.
-    /// How old its versions may become before they may go, in milliseconds, where it says so itself (branches).
-    /// How many of its versions stay whatever their age, where it says so itself (branches).
     pub min_snapshots_to_keep: Option<u64>,
 }
 

@@ -39,7 +39,6 @@ pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
 pub use upkeep::{
-    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, Upkeep, UpkeepKind,
+    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, UnusedRules, Upkeep, UpkeepKind,
 };
-pub use upkeep::{Forget, NewReference, UnusedRules, Upkeep, UpkeepKind};
 pub use value::Value;

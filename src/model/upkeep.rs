@@ -175,5 +175,5 @@ pub struct NewReference {
     /// How old its versions may become before they may go, in milliseconds (branches).
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches).
-    pub min_snapshots_to_keep: Option<u32>,
+    pub min_snapshots_to_keep: Option<u64>,
 }

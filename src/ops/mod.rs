@@ -15,7 +15,6 @@ pub mod query;
 pub mod references;
 pub mod restore;
 pub mod territory;
-mod totals;
 pub mod totals;
 pub mod upkeep;
 

@@ -20,7 +20,6 @@ const FOOTERS: usize = 16;
 ///
 /// What the format or, for files without a row count, the engine reports.
 pub(super) async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
-pub async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
     let mut counter = Counter::default();
     let mut files = version.files(false);
     while let Some(file) = files.try_next().await? {
@@ -31,7 +30,6 @@ pub async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result
 
 /// Counts live rows. Files whose metadata tells the count are summed up at once, others are read in portions.
 #[derive(Debug, Default)]
-#[derive(Default)]
 pub(super) struct Counter {
     totals: Totals,
     deletes: HashSet<String>,
@@ -99,7 +97,6 @@ impl Counter {
 
 /// Live rows as far as metadata alone tells: a deletion vector's cardinality is exact, files of positions may name rows twice or not at all.
 pub(super) fn known_live_rows(file: &DataFile) -> Option<u64> {
-fn known_live_rows(file: &DataFile) -> Option<u64> {
     let mut rows = file.rows?;
     for delete in &*file.deletes {
         if delete.kind != DeleteKind::Vector {

@@ -52,7 +52,11 @@ async fn delete_group(resolver: &dyn Resolve, group: &[Location], answers: &mut 
         }
     }
     answers.extend(keys.iter().zip(group).map(|(key, place)| {
-        if gone.contains(key) { Ok(()) } else { Err(Error::unavailable("storage did not delete it").about("place", place).because(failure.clone())) }
+        if gone.contains(key) {
+            Ok(())
+        } else {
+            Err(Error::unavailable("storage did not delete it").about("place", place).because(failure.clone()))
+        }
     }));
 }
 

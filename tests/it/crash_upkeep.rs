@@ -16,14 +16,8 @@ use crate::support::rivals::Deed;
 use crate::support::upkeep::{Deeds, Ended, after, create, drop_reference, history, wanted};
 use crate::support::workbench::{Original, objects, over, runtime};
 
-const ALL: [Mishap; 6] = [
-    Mishap::KilledBefore,
-    Mishap::KilledAfter,
-    Mishap::AnswerLost,
-    Mishap::Fails,
-    Mishap::FailsTwice,
-    Mishap::AnswerLostThenFails,
-];
+const ALL: [Mishap; 6] =
+    [Mishap::KilledBefore, Mishap::KilledAfter, Mishap::AnswerLost, Mishap::Fails, Mishap::FailsTwice, Mishap::AnswerLostThenFails];
 
 /// A table, what is done to it, and its rows afterwards.
 struct Case {

@@ -110,7 +110,9 @@ fn orphan_encoding() {
             bed.plant(strays.last().unwrap(), 10).await;
         }
         // Other spellings of live names: another object perhaps, perhaps not. They stay, and the report says so.
-        for doubtful in ["data/p=a%2520b/live.parquet", "data/p=%C3%BC/live.parquet", "data/p=k%231/live.parquet", "data/p=t%3D10%3A00/live.parquet"] {
+        for doubtful in
+            ["data/p=a%2520b/live.parquet", "data/p=%C3%BC/live.parquet", "data/p=k%231/live.parquet", "data/p=t%3D10%3A00/live.parquet"]
+        {
             bed.plant(doubtful, 10).await;
         }
         let strays: Vec<&str> = strays.iter().map(String::as_str).collect();
@@ -347,7 +349,9 @@ fn metadata_files_stay_while_the_log_names_them() {
 fn folders_of_hidden_looking_partitions_are_searched() {
     runtime().block_on(async {
         let bed = Bed::naming("/w/t", &["/w/t/data/_c=1/live"], &json!({})).await;
-        for below in ["data/_c=1/live", "data/_c=1/stray", "data/_c=2/stray", "data/_d=1/kept", "data/_temporary/0/kept", "data/.hive-staging/kept"] {
+        for below in
+            ["data/_c=1/live", "data/_c=1/stray", "data/_c=2/stray", "data/_d=1/kept", "data/_temporary/0/kept", "data/.hive-staging/kept"]
+        {
             bed.plant(below, 10).await;
         }
         let done = bed.deletes(&defaults(), &["data/_c=1/stray", "data/_c=2/stray"]).await;

@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version, Bookkeeping,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
+    Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -168,6 +169,8 @@ impl TableVersion for DeltaVersion {
 
     fn retention(&self) -> Result<Retention> {
         retention::of(&self.state)
+    }
+
     async fn bookkeeping(&self) -> Result<Bookkeeping> {
         super::bookkeeping::of(self).await
     }

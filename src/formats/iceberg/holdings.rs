@@ -122,7 +122,9 @@ fn of_document(metadata: &Metadata) -> Result<Vec<Holding>> {
     for (list, member, kind) in lists {
         for entry in metadata.doc.get(list).and_then(Json::as_array).into_iter().flatten() {
             let path = entry.get(member).and_then(Json::as_str);
-            let path = path.ok_or_else(|| Error::corrupt("table metadata names a file without a path").about("list", list).about("file", &metadata.file))?;
+            let path = path.ok_or_else(|| {
+                Error::corrupt("table metadata names a file without a path").about("list", list).about("file", &metadata.file)
+            })?;
             let size = entry.get("file-size-in-bytes").and_then(Json::as_u64).map(Bytes);
             told.push(held(metadata.place(path)?, kind, size));
         }

@@ -1,7 +1,5 @@
 //! How long a table keeps its snapshots and references (Iceberg spec, "Snapshot Retention Policy"; table properties).
 
-use serde_json::Value as Json;
-
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
 use crate::formats::Reference;
@@ -40,21 +38,22 @@ pub(super) fn retention(metadata: &Metadata) -> Result<Retention> {
 }
 
 fn damaged(property: &'static str) -> Error {
-    Error::corrupt("a property that says what may be deleted cannot be understood").about("property", property).hint("mend the property first")
+    Error::corrupt("a property that says what may be deleted cannot be understood")
+        .about("property", property)
+        .hint("mend the property first")
 }
 
 /// Every branch and tag, by name, with its own retention.
 pub(super) fn references(metadata: &Metadata) -> Vec<Reference> {
-    let own = |name: &str, key: &str| metadata.doc.get("refs")?.get(name)?.get(key).and_then(Json::as_i64);
     let mut all: Vec<Reference> = metadata
         .refs()
         .map(|known| Reference {
             name: known.name.to_string(),
             version: Version(known.snapshot),
             is_branch: known.is_branch,
-            max_ref_age_ms: own(known.name, "max-ref-age-ms"),
-            max_snapshot_age_ms: own(known.name, "max-snapshot-age-ms"),
-            min_snapshots_to_keep: own(known.name, "min-snapshots-to-keep").and_then(|count| u64::try_from(count).ok()),
+            max_ref_age_ms: known.max_ref_age_ms,
+            max_snapshot_age_ms: known.max_snapshot_age_ms,
+            min_snapshots_to_keep: known.min_snapshots_to_keep,
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -63,7 +62,7 @@ pub(super) fn references(metadata: &Metadata) -> Vec<Reference> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::error::Kind;
@@ -81,8 +80,7 @@ mod tests {
     fn the_defaults_are_those_of_the_specification() {
         let found = retention(&table(&json!({}))).unwrap();
         let five_days = 432_000_000;
-        let expected =
-            Retention { collectable: true, max_age_ms: five_days, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
+        let expected = Retention { collectable: true, max_age_ms: five_days, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
         assert_eq!(found, expected);
     }
 
@@ -92,7 +90,8 @@ mod tests {
             "history.expire.min-snapshots-to-keep": "4", "history.expire.max-ref-age-ms": "6"})));
         let expected = Retention { collectable: false, max_age_ms: 5, min_versions: 4, max_ref_age_ms: Some(6), max_log_age_ms: None };
         assert_eq!(found.unwrap(), expected);
-        for (key, value) in [("gc.enabled", "nope"), ("history.expire.max-snapshot-age-ms", "-1"), ("history.expire.max-ref-age-ms", "5d")] {
+        for (key, value) in [("gc.enabled", "nope"), ("history.expire.max-snapshot-age-ms", "-1"), ("history.expire.max-ref-age-ms", "5d")]
+        {
             let error = retention(&table(&json!({key: value}))).unwrap_err();
             assert_eq!((error.kind(), error.context()[0].1.as_str()), (Kind::Corrupt, key));
         }

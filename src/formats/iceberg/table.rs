@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot, Holding, Upkeep, Version, PlaceSet, Retention, UnusedRules, FileList, Bookkeeping,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -136,17 +137,6 @@ impl TableVersion for IcebergVersion {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let reference = |known: Ref<'_>| Reference {
-            name: known.name.to_string(),
-            version: Version(known.snapshot),
-            is_branch: known.is_branch,
-            max_ref_age_ms: known.max_ref_age_ms,
-            max_snapshot_age_ms: known.max_snapshot_age_ms,
-            min_snapshots_to_keep: known.min_snapshots_to_keep,
-        };
-        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
         retention::references(&self.scan.metadata)
     }
 
@@ -161,6 +151,8 @@ impl TableVersion for IcebergVersion {
 
     fn retention(&self) -> Result<Retention> {
         retention::retention(&self.scan.metadata)
+    }
+
     fn timeline(&self) -> Vec<(Timestamp, Version)> {
         travel::log(&self.scan.metadata).into_iter().map(|(made, id)| (Timestamp(made), Version(id))).collect()
     }
@@ -171,6 +163,8 @@ impl TableVersion for IcebergVersion {
             futures::stream::iter((0..).map_while(list).map(Ok))
         };
         futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
+    }
+
     async fn bookkeeping(&self) -> Result<Bookkeeping> {
         super::bookkeeping::of(self).await
     }
@@ -272,6 +266,8 @@ impl TableVersion for IcebergVersion {
 
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
         holdings::holdings(self)
+    }
+
     fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
         reach::released(&self.scan, gone)
     }

@@ -185,7 +185,13 @@ async fn delete_all(mut survey: Survey<'_>, report: &mut Report, parts: Parts<'_
 }
 
 /// Deletes the orphans among the candidates of a chunk. The tables are read again before, if they have changed.
-async fn delete_chunk(survey: &mut Survey<'_>, chunk: usize, report: &mut Report, first: &mut Option<Error>, parts: Parts<'_>) -> Result<()> {
+async fn delete_chunk(
+    survey: &mut Survey<'_>,
+    chunk: usize,
+    report: &mut Report,
+    first: &mut Option<Error>,
+    parts: Parts<'_>,
+) -> Result<()> {
     let files = survey.candidates.read(chunk).await?;
     let orphans_before = sift(files, &survey.known, &mut survey.links).await?.orphans;
     survey.known.refresh().await?;

@@ -49,7 +49,8 @@ impl Found {
             // Whether names of storages really differ is asked once all tables are known.
             Verdict::Orphan | Verdict::Conflict(_) => self.candidates.push(file).await?,
         }
-        let is_own = |root: &Location| known.rules.roots.contains(root) || file.location.parent().is_some_and(|folder| own.contains(&folder));
+        let is_own =
+            |root: &Location| known.rules.roots.contains(root) || file.location.parent().is_some_and(|folder| own.contains(&folder));
         if let Some(root) = root_of_metadata(&file.location).filter(|root| !is_own(root))
             && known.rules.roots.iter().any(|own| root.is_below(own))
         {

@@ -51,7 +51,8 @@ impl Spool {
         self.open.extend((path.len() as u64).to_le_bytes());
         self.open.extend(path);
         if self.open.len() >= CHUNK {
-            let place = self.stem.parent().unwrap_or_else(|| self.stem.clone()).child(&format!("{}-{}", self.stem.name(), self.written.len()));
+            let place =
+                self.stem.parent().unwrap_or_else(|| self.stem.clone()).child(&format!("{}-{}", self.stem.name(), self.written.len()));
             self.store.put(&place, std::mem::take(&mut self.open).into()).await?;
             self.written.push(place);
         }

@@ -260,7 +260,8 @@ pub(super) async fn behind_links(place: &Location) -> crate::error::Result<Optio
     match found.map_err(|error| super::storage_error(error, place))? {
         None => Ok(None),
         Some(path) => {
-            let text = path.to_str().ok_or_else(|| crate::error::Error::unsupported("a folder's name is not Unicode").about("place", place))?;
+            let text =
+                path.to_str().ok_or_else(|| crate::error::Error::unsupported("a folder's name is not Unicode").about("place", place))?;
             Location::parse(text).map(Some)
         }
     }

@@ -21,7 +21,8 @@ use crate::wiring::system::{operation_id, peak_memory_bytes};
 ///
 /// As the operation: nothing has been deleted, or the document says what has.
 pub async fn run(args: &OrphansArgs, session: &Session) -> Result<u8> {
-    let temp = session.settings.temp_dir.to_str().ok_or_else(|| Error::usage("the folder for temporary files has a name that is not Unicode"))?;
+    let temp =
+        session.settings.temp_dir.to_str().ok_or_else(|| Error::usage("the folder for temporary files has a name that is not Unicode"))?;
     let here = session.system.here()?;
     let options = settings::options(args, &here, Location::parse_below(temp, &here)?)?;
     let store = session.store()?;

@@ -24,7 +24,10 @@ pub(super) fn options(args: &OrphansArgs, here: &Location, temp: Location) -> Re
             Mismatch::Ignore => OnMismatch::Ignore,
             Mismatch::Delete => OnMismatch::Delete,
         },
-        equal: Equal { schemes: pairs("--equal-scheme", &args.equal_scheme)?, authorities: pairs("--equal-authority", &args.equal_authority)? },
+        equal: Equal {
+            schemes: pairs("--equal-scheme", &args.equal_scheme)?,
+            authorities: pairs("--equal-authority", &args.equal_authority)?,
+        },
         shown: args.limit,
         temp,
     })
@@ -68,7 +71,8 @@ mod tests {
 
     #[test]
     fn flags_reach_the_operation() {
-        let words = ["--older-than=24h", "--location=t/data", "--prefix-mismatch=ignore", "--equal-scheme=oss=s3", "--equal-authority=a:1=a"];
+        let words =
+            ["--older-than=24h", "--location=t/data", "--prefix-mismatch=ignore", "--equal-scheme=oss=s3", "--equal-authority=a:1=a"];
         let built = built(&words).unwrap();
         assert_eq!((built.older_than_ms, built.on_mismatch), (FLOOR_MS, OnMismatch::Ignore));
         assert_eq!(built.location, Some(Location::parse("/here/t/data").unwrap()));

@@ -42,7 +42,16 @@ fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
         line(text, &format!("{} {} table {}: {what}", paint.warn("met"), met.format, met.location));
     }
     if plan.found > 0 {
-        line(text, &format!("\n{} {} that nothing refers to, {}, written before {}", paint.bold("found"), files(plan.found), plan.bytes, plan.older_than));
+        line(
+            text,
+            &format!(
+                "\n{} {} that nothing refers to, {}, written before {}",
+                paint.bold("found"),
+                files(plan.found),
+                plan.bytes,
+                plan.older_than
+            ),
+        );
         for file in plan.files.iter().take(SHOWN) {
             line(text, &format!("  {file}"));
         }

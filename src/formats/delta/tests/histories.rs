@@ -9,7 +9,7 @@ use serde_json::json;
 use super::past::{forget, upkeep, versions};
 use super::*;
 use crate::commit::Answer;
-use crate::model::{At, Holding, UpkeepKind, Version};
+use crate::model::{At, Holding, ListWishes, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 /// Numbers that look random and are the same in every run.
@@ -135,7 +135,10 @@ impl History {
         }
         if self.dice.roll(4) == 0 {
             let version = self.made.load().unwrap();
-            assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests), Timestamp(next))), Answer::Ours(_)));
+            assert!(matches!(
+                block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), Timestamp(next))),
+                Answer::Ours(_)
+            ));
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{At, FileKind, Forget, Holding, Upkeep, UpkeepKind, Version};
+use crate::model::{At, FileKind, Forget, Holding, ListWishes, Upkeep, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 const DAY: i64 = 86_400_000;
@@ -273,7 +273,7 @@ fn a_commit_that_came_meanwhile_is_looked_at_first() {
     let version = made.load().unwrap();
     made.commit(3, &[add("a")]);
     assert!(matches!(forget(&*version, &versions(0, 1)), Answer::Taken));
-    assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests), NOW)), Answer::Taken));
+    assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), NOW)), Answer::Taken));
     assert!(!made.log("_last_checkpoint").exists());
     let found: Vec<Holding> = block(version.released(&versions(0, 2)).try_collect()).unwrap();
     assert_eq!(without_log(told(&made, found)), [], "what newer commits name is held, whoever asks");
@@ -329,7 +329,7 @@ fn sidecars_go_with_the_last_checkpoint_that_names_them() {
 #[test]
 fn manifests_of_a_delta_table_are_a_checkpoint_of_its_newest_version() {
     let made = Made::new(&[start(&json!({})), vec![add("c")]]);
-    let rewrite = || block(made.load().unwrap().offer_upkeep(&upkeep(UpkeepKind::RewriteManifests), NOW));
+    let rewrite = || block(made.load().unwrap().offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), NOW));
     assert!(matches!(rewrite(), Answer::Ours(Version(1))));
     let checkpoint = made.log("00000000000000000001.checkpoint.parquet");
     let written = std::fs::read(&checkpoint).unwrap();

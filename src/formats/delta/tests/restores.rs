@@ -6,7 +6,7 @@ use super::past::upkeep;
 use super::*;
 use crate::commit::Answer;
 use crate::error::{Error, Kind};
-use crate::model::{UpkeepKind, Version};
+use crate::model::{ListWishes, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 const NOW: Timestamp = Timestamp(9_000);
@@ -74,7 +74,9 @@ fn files_come_back_and_go_as_the_version_says_and_what_is_in_both_stays() {
     assert_eq!(made.paths(), ["a", "b", "c"]);
     assert!(matches!(restore(&made, 0), Answer::Ours(Version(3))), "nothing is left to change");
     assert!(!made.commit_path(4).exists());
-    let found = block(made.load().unwrap().find(&upkeep(UpkeepKind::RewriteManifests).operation, 0, Some(Version(2)))).unwrap();
+    let found =
+        block(made.load().unwrap().find(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())).operation, 0, Some(Version(2))))
+            .unwrap();
     assert_eq!(found, Some(Version(3)));
 }
 

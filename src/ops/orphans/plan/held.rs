@@ -219,7 +219,9 @@ impl Held {
         }
         let folded = fold(place.path());
         let alike = match &folded {
-            Some(folded) => self.folded.like(hash(folded), 0).next().is_some() || self.paths.like(hash(folded), PREFIX_BITS).next().is_some(),
+            Some(folded) => {
+                self.folded.like(hash(folded), 0).next().is_some() || self.paths.like(hash(folded), PREFIX_BITS).next().is_some()
+            }
             None => self.folded.like(wanted, 0).next().is_some(),
         };
         if alike { Hold::Alike } else { Hold::None }
@@ -264,8 +266,10 @@ mod tests {
     #[test]
     fn what_the_user_declares_equal_is_equal() {
         let pair = |a: &str, b: &str| vec![(a.to_string(), b.to_string())];
-        let held =
-            with(Equal { schemes: pair("oss", "s3"), authorities: pair("nn:8020", "nn") }, &["oss://b/t/f", "hdfs://nn:8020/t/g", "s3://b/t/h"]);
+        let held = with(
+            Equal { schemes: pair("oss", "s3"), authorities: pair("nn:8020", "nn") },
+            &["oss://b/t/f", "hdfs://nn:8020/t/g", "s3://b/t/h"],
+        );
         for spelled in ["s3://b/t/f", "hdfs://nn/t/g", "oss://b/t/h"] {
             assert_eq!(held.of(&place(spelled)), Hold::Held, "{spelled}");
         }

@@ -162,7 +162,10 @@ impl Rules {
 /// The partition field in the name of a hidden-looking folder that the held file at `below` lies in.
 pub fn hidden_field(below: &str) -> Option<&str> {
     let folders = below.rsplit_once('/').map_or("", |(folders, _)| folders);
-    folders.split('/').find(|folder| folder.starts_with(['_', '.']) && folder.contains('=')).and_then(|folder| Some(folder.split_once('=')?.0))
+    folders
+        .split('/')
+        .find(|folder| folder.starts_with(['_', '.']) && folder.contains('='))
+        .and_then(|folder| Some(folder.split_once('=')?.0))
 }
 
 /// Folders of metadata that tell a table, as they are found in paths.
