@@ -149,13 +149,12 @@ impl TableVersion for ScriptedVersion {
 }
 
 /// Decides what the script says.
-struct Scripted(UpkeepKind, Arc<Script>, Mutex<Vec<(String, Verdict)>>);
+struct Scripted(UpkeepKind, Vec<(&'static str, Verdict)>);
 
 #[async_trait]
 impl Decide for Scripted {
     async fn decide(&self, version: &dyn TableVersion) -> Result<Option<Upkeep>> {
-        let verdicts = self.2.lock().unwrap();
-        match verdicts.iter().find(|(state, _)| *state == version.state_id()).unwrap().1 {
+        match self.1.iter().find(|(state, _)| *state == version.state_id()).unwrap().1 {
             Verdict::Done => Ok(None),
             Verdict::Offer => Ok(Some(Upkeep { operation: OperationId("operation".into()), part: 0, kind: self.0.clone() })),
             Verdict::Forbidden => Err(Error::refused("something is in the way")),
@@ -169,8 +168,8 @@ const BASE: Load = Load { version: 5, state: "base", found: Found::Nothing, verd
 /// Lands a change of this kind; returns how it ended and on which states it was offered.
 fn landed(kind: UpkeepKind, base: Load, answers: Vec<Answer>, loads: &[Load], attempts: u32) -> (UpkeepLanding, Vec<&'static str>) {
     let script = Arc::new(Script { answers: Mutex::new(answers.into()), loads: Mutex::new(loads.to_vec().into()), ..Script::default() });
-    let verdicts = std::iter::once(&base).chain(loads).map(|load| (load.state.to_string(), load.verdict)).collect();
-    let decide = Scripted(kind, Arc::clone(&script), Mutex::new(verdicts));
+    let verdicts = std::iter::once(&base).chain(loads).map(|load| (load.state, load.verdict)).collect();
+    let decide = Scripted(kind, verdicts);
     let store = Store::new(Arc::new(OneStore(Arc::new(InMemory::new()))));
     let (clock, progress) = (TestClock::default(), Remarks::default());
     let parts = Parts { store: &store, engine: &NoEngine, clock: &clock, progress: &progress, processes: &Alone(1) };
