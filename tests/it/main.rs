@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod crash;
 mod crash_sql;
+mod delta_past;
 mod documents;
 mod evolution;
 mod fsck;

@@ -78,7 +78,7 @@ fn vector(text: &str) -> Json {
 fn retention_is_what_the_properties_say() {
     let of = |configuration: Json| Made::new(&[start(&configuration)]).load().unwrap().retention();
     let plain = of(json!({})).unwrap();
-    assert_eq!((plain.collectable, plain.max_age_ms, plain.min_versions), (true, 7 * DAY, 1));
+    assert_eq!((plain.collectable, plain.max_age_ms, plain.min_versions), (true, 30 * DAY, 1), "a version goes with its log");
     assert_eq!((plain.max_ref_age_ms, plain.max_log_age_ms), (None, Some(30 * DAY)));
     let told = of(json!({"delta.deletedFileRetentionDuration": "interval 2 days", "delta.logRetentionDuration": "interval 36 hours",
         "gc.enabled": "false"}))
