@@ -146,7 +146,8 @@ pub(super) fn oldest_kept(newest: &DeltaVersion, listing: &Listing, gone: &BTree
             .about("version", between)
             .hint("forget every version up to one, or fewer"));
     }
-    let oldest = last.saturating_add(1);
+    // Cleaning that was interrupted may have left some of the versions that go, and holes between them.
+    let oldest = listing.next_after(last).unwrap_or(latest);
     if listing.starts(oldest).is_empty() {
         return Err(Error::refused("the oldest version that would stay cannot be rebuilt from the log")
             .about("version", oldest)

@@ -279,6 +279,25 @@ fn a_commit_that_came_meanwhile_is_looked_at_first() {
     assert_eq!(without_log(told(&made, found)), [], "what newer commits name is held, whoever asks");
 }
 
+/// A cleaning that was interrupted left holes: what is left of the versions that were to go goes the next time.
+#[test]
+fn what_an_interrupted_cleaning_left_goes() {
+    let made = Made::new(&[start(&json!({})), vec![remove("a"), add("c")], vec![add("d")], vec![remove("b")], vec![add("e")]]);
+    assert!(matches!(forget(&*made.load().unwrap(), &versions(0, 3)), Answer::Ours(Version(4))));
+    for version in 1..3 {
+        std::fs::remove_file(made.commit_path(version)).unwrap();
+    }
+    for name in ["a", "b"] {
+        std::fs::write(made.root().join(name), "").unwrap();
+    }
+    let gone = released(&made, &versions(0, 1)).unwrap();
+    let log = ("_delta_log/00000000000000000000.json".to_string(), FileKind::Log);
+    assert_eq!(gone, [vec![log], data(&["a", "b"])].concat());
+    assert!(matches!(forget(&*made.load().unwrap(), &versions(0, 1)), Answer::Ours(Version(4))));
+    std::fs::remove_file(made.log("00000000000000000003.checkpoint.parquet")).unwrap();
+    assert_eq!(released(&made, &versions(0, 1)).unwrap_err().kind(), Kind::Refused, "nothing that stays could be rebuilt");
+}
+
 #[test]
 fn protected_checkpoints_are_kept_unless_everything_before_them_goes_at_once() {
     let configuration = json!({"delta.requireCheckpointProtectionBeforeVersion": "3"});
