@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod crash_sql;
 mod crash_upkeep;
+mod delta_past;
 mod documents;
 mod evolution;
 mod fsck;

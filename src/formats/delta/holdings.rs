@@ -1,18 +1,16 @@
-//! Every file that the table refers to, and which of some files it does.
-
-use std::collections::HashSet;
+//! Every file that the table refers to, and those that its versions cannot do without.
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::check::is_damage;
 use super::lines::Action;
-use super::log::{self, Checkpoint, Listing};
+use super::log::{Checkpoint, Listing};
 use super::log_files::{self, LogFile};
 use super::reach::{self, AHEAD};
 use super::version::DeltaVersion;
 use super::{checkpoint_read, retention};
 use crate::error::{Error, Result};
-use crate::location::Location;
 use crate::model::Holding;
 
 /// Every file of the log; what every version reaches that can still be rebuilt, and what commits name that are newer than `newest`; files that are
@@ -71,70 +69,72 @@ fn checkpoints(listing: &Listing, earliest: i64) -> Vec<Checkpoint> {
     all
 }
 
-/// Of `places`, those that `newest`, an older version that can still be rebuilt, or a newer commit refers to. Files that are gone from all of them
-/// are not, however young they are.
+/// Hands `each` what `newest`, an older version that can still be rebuilt, or a newer commit refers to, files of the log among it. Files that are
+/// gone from all of them are not told, however young they are.
 ///
 /// # Errors
 ///
 /// `Unavailable` if storage did not answer, `Corrupt` for what cannot be understood.
-pub(super) async fn referenced(newest: &DeltaVersion, places: HashSet<Location>) -> Result<HashSet<Location>> {
+pub(super) async fn in_use(newest: &DeltaVersion, each: &mut (dyn FnMut(Holding) + Send)) -> Result<()> {
     let listing = Listing::read(newest.store(), newest.root(), None).await?;
     let earliest = listing.earliest().ok_or_else(|| listing.gap(newest.root(), newest.state().version))?;
-    let mut found = of_log(newest, earliest, &places).await?;
-    let mut note = |holding: Holding| {
-        if places.contains(&holding.location) {
-            found.insert(holding.location);
-        }
-    };
+    log_in_use(newest, earliest, each).await?;
     let mut named = live(newest);
     while let Some(holding) = named.try_next().await? {
-        note(holding);
+        each(holding);
     }
     let mut commits = of_commits(newest, listing.commits_between(earliest, i64::MAX));
     while let Some(holding) = commits.try_next().await? {
-        note(holding);
+        each(holding);
     }
-    if !listing.is_whole(earliest.saturating_add(1), listing.latest().unwrap_or(earliest)) {
-        for checkpoint in listing.checkpoints() {
-            let mut take = |action: &Action, holding| {
-                if matches!(action, Action::Add(_)) {
-                    note(holding);
-                }
-            };
-            reach::of_checkpoint(newest, checkpoint, &mut take).await?;
-        }
+    if listing.is_whole(earliest.saturating_add(1), listing.latest().unwrap_or(earliest)) {
+        return Ok(());
     }
-    Ok(found)
+    for checkpoint in listing.checkpoints() {
+        let mut take = |action: &Action, holding| {
+            if matches!(action, Action::Add(_)) {
+                each(holding);
+            }
+        };
+        reach::of_checkpoint(newest, checkpoint, &mut take).await?;
+    }
+    Ok(())
 }
 
-/// Of `places`, the files of the log that a version from `earliest` on is rebuilt from.
-async fn of_log(newest: &DeltaVersion, earliest: i64, places: &HashSet<Location>) -> Result<HashSet<Location>> {
-    let folder = log::folder(newest.root());
-    let (mut found, mut sidecars) = (HashSet::new(), false);
-    for place in places {
-        let Some(file) = place.relative_to(&folder).and_then(LogFile::of) else { continue };
-        let stays = match file {
+/// The files of the log that a version from `earliest` on is rebuilt from.
+async fn log_in_use(newest: &DeltaVersion, earliest: i64, each: &mut (dyn FnMut(Holding) + Send)) -> Result<()> {
+    let mut unknown = false;
+    let mut files = log_files::all(newest.store(), newest.root());
+    while let Some((file, meta)) = files.try_next().await? {
+        let is_used = match file {
             LogFile::Commit(version) | LogFile::Checksum(version) | LogFile::Checkpoint(version) => version >= earliest,
             LogFile::Compacted(version) | LogFile::Staged(version) => earliest == 0 || version > earliest,
             LogFile::Hint => true,
-            LogFile::Sidecar => {
-                sidecars = true;
-                false
-            }
+            LogFile::Sidecar => false,
         };
-        if stays {
-            found.insert(place.clone());
+        if !is_used {
+            continue;
         }
+        if matches!(file, LogFile::Checkpoint(_)) {
+            match checkpoint_read::sidecars(newest.store(), newest.root(), &meta).await {
+                Ok(named) => {
+                    named.into_iter().for_each(|location| each(Holding { location, kind: LogFile::Sidecar.kind(), size: None }));
+                }
+                // Whatever it named may be any of them.
+                Err(error) if is_damage(&error) => unknown = true,
+                Err(error) => return Err(error),
+            }
+        }
+        each(log_files::holding(file, meta));
     }
-    if !sidecars {
-        return Ok(found);
+    if !unknown {
+        return Ok(());
     }
     let mut files = log_files::all(newest.store(), newest.root());
     while let Some((file, meta)) = files.try_next().await? {
-        if matches!(file, LogFile::Checkpoint(version) if version >= earliest) {
-            let named = checkpoint_read::sidecars(newest.store(), newest.root(), &meta).await?;
-            found.extend(named.into_iter().filter(|place| places.contains(place)));
+        if file == LogFile::Sidecar {
+            each(log_files::holding(file, meta));
         }
     }
-    Ok(found)
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What lies in `_delta_log`: commits, checkpoints, and where a replay may start (protocol, "Delta Log Entries", "Checkpoints").
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use futures::TryStreamExt;
 
@@ -144,6 +145,14 @@ impl Listing {
     /// Whether a complete checkpoint of `version` is there.
     pub(super) fn has_checkpoint(&self, version: i64) -> bool {
         self.checkpoints.contains_key(&version)
+    }
+
+    /// The first version after `version` that has a commit or a complete checkpoint.
+    pub(super) fn next_after(&self, version: i64) -> Option<i64> {
+        let after = (Bound::Excluded(version), Bound::Unbounded);
+        let commit = self.commits.range(after).next().map(|(version, _)| *version);
+        let checkpoint = self.checkpoints.range(after).next().map(|(version, _)| *version);
+        commit.into_iter().chain(checkpoint).min()
     }
 
     /// The complete checkpoints, oldest first.

@@ -4,38 +4,22 @@
 //! by a commit in between: the newest version and the commits after the oldest one name all that any of them reaches. Change data leads from one
 //! version to the next and goes with the earlier one.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::actions::{FileKey, Vector};
+use super::actions::Vector;
 use super::lines::{self, Action};
 use super::log::{self, Checkpoint, Listing};
 use super::version::DeltaVersion;
 use super::{checkpoint_read, dv, path};
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{FileKind, Holding, Version};
+use crate::model::{FileKind, Holding, PlaceSet, Version};
 use crate::units::Bytes;
 
 /// How many files of the log are read at a time.
 pub(super) const AHEAD: usize = 8;
-
-/// Places, in 16 bytes each.
-#[derive(Debug, Default)]
-pub(super) struct Places(HashSet<FileKey>);
-
-impl Places {
-    /// Adds `place`; whether it is new.
-    pub(super) fn insert(&mut self, place: &Location) -> bool {
-        self.0.insert(FileKey::new(place, None))
-    }
-
-    /// Whether `place` is among them.
-    pub(super) fn contains(&self, place: &Location) -> bool {
-        self.0.contains(&FileKey::new(place, None))
-    }
-}
 
 /// The files of the logical file at `path` with the deletion vector `vector`.
 ///
@@ -109,8 +93,8 @@ pub(super) async fn of_checkpoint(
 /// # Errors
 ///
 /// `Corrupt` if a commit after `oldest` is missing or damaged, `Unavailable` if storage did not answer.
-pub(super) async fn since(newest: &DeltaVersion, listing: &Listing, oldest: i64) -> Result<Places> {
-    let mut places = Places::default();
+pub(super) async fn since(newest: &DeltaVersion, listing: &Listing, oldest: i64) -> Result<PlaceSet> {
+    let mut places = PlaceSet::default();
     for add in newest.state().files.iter() {
         for holding in of_file(newest.root(), &add.path, add.deletion_vector.as_deref(), None)? {
             places.insert(&holding.location);
@@ -150,7 +134,7 @@ pub(super) fn checkpoints_up_to(listing: &Listing, last: i64) -> Vec<Checkpoint>
 /// # Errors
 ///
 /// `Refused` unless they are all versions up to one, and a newer one stays that can be rebuilt.
-pub(super) fn oldest_kept(newest: &DeltaVersion, listing: &Listing, gone: &std::collections::BTreeSet<Version>) -> Result<i64> {
+pub(super) fn oldest_kept(newest: &DeltaVersion, listing: &Listing, gone: &BTreeSet<Version>) -> Result<i64> {
     let latest = newest.state().version;
     let earliest = listing.earliest().ok_or_else(|| listing.gap(newest.root(), latest))?;
     let Some(last) = gone.last().map(|version| version.0).filter(|last| *last >= earliest) else { return Ok(earliest) };
@@ -162,7 +146,8 @@ pub(super) fn oldest_kept(newest: &DeltaVersion, listing: &Listing, gone: &std::
             .about("version", between)
             .hint("forget every version up to one, or fewer"));
     }
-    let oldest = last.saturating_add(1);
+    // Cleaning that was interrupted may have left some of the versions that go, and holes between them.
+    let oldest = listing.next_after(last).unwrap_or(latest);
     if listing.starts(oldest).is_empty() {
         return Err(Error::refused("the oldest version that would stay cannot be rebuilt from the log")
             .about("version", oldest)

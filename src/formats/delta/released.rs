@@ -6,15 +6,16 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, future, stream};
 
+use super::check::is_damage;
 use super::lines::Action;
 use super::log::{Checkpoint, Listing};
 use super::log_files::{self, LogFile};
-use super::reach::{self, AHEAD, Places};
+use super::reach::{self, AHEAD};
 use super::version::DeltaVersion;
 use super::{checkpoint_read, retention};
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
-use crate::model::{Holding, Version};
+use crate::model::{Holding, PlaceSet, Version};
 use crate::units::Bytes;
 
 /// How many files are looked for at a time.
@@ -42,7 +43,7 @@ pub(super) fn released<'a>(newest: &'a DeltaVersion, gone: &'a BTreeSet<Version>
 }
 
 /// Data, vectors and change data, each told once.
-fn of_data<'a>(newest: &'a DeltaVersion, listing: &Listing, oldest: i64, kept: Arc<Places>) -> BoxStream<'a, Result<Holding>> {
+fn of_data<'a>(newest: &'a DeltaVersion, listing: &Listing, oldest: i64, kept: Arc<PlaceSet>) -> BoxStream<'a, Result<Holding>> {
     let earliest = listing.earliest().unwrap_or(oldest);
     let checkpoints = reach::checkpoints_up_to(listing, oldest).into_iter().map(Source::Checkpoint);
     let mut commits = listing.commits_between(-1, oldest);
@@ -71,7 +72,7 @@ fn of_data<'a>(newest: &'a DeltaVersion, listing: &Listing, oldest: i64, kept: A
             }
         }
     });
-    let mut told = Places::default();
+    let mut told = PlaceSet::default();
     let fresh = named.buffered(AHEAD).map_ok(move |(mut named, mut old)| {
         named.retain(|holding| told.insert(&holding.location));
         old.retain(|holding| told.insert(&holding.location));
@@ -113,8 +114,8 @@ fn of_log(newest: &DeltaVersion, oldest: i64, sidecars: Sidecars) -> BoxStream<'
 /// Sidecars of checkpoints that go, and of those that stay.
 #[derive(Default)]
 struct Sidecars {
-    freed: Places,
-    held: Places,
+    freed: PlaceSet,
+    held: PlaceSet,
 }
 
 /// Reads which sidecars the checkpoints before `oldest` and from it on have.
@@ -131,7 +132,7 @@ async fn sidecars(newest: &DeltaVersion, oldest: i64) -> Result<Sidecars> {
                 });
             }
             // What a damaged checkpoint that goes named stays where it is.
-            Err(error) if version < oldest && matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {}
+            Err(error) if version < oldest && is_damage(&error) => {}
             Err(error) => return Err(error),
         }
     }

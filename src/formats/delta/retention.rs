@@ -11,7 +11,8 @@ use crate::model::Retention;
 const PROTECTED_BEFORE: &str = "delta.requireCheckpointProtectionBeforeVersion";
 
 /// What the properties say, where the table may be cleaned at all: whoever removes files must know every feature that writers must
-/// (`vacuumProtocolCheck` demands it, and it is right for every table).
+/// (`vacuumProtocolCheck` demands it, and it is right for every table). A version that goes takes its files and its log entry with it: both
+/// durations have to be over.
 ///
 /// # Errors
 ///
@@ -19,18 +20,22 @@ const PROTECTED_BEFORE: &str = "delta.requireCheckpointProtectionBeforeVersion";
 pub(super) fn of(state: &State) -> Result<Retention> {
     state.protocol.check_rewritable()?;
     let properties = &state.metadata.configuration;
-    let wrong = |key: &'static str| Error::corrupt("how long the table keeps its past cannot be understood").about("property", key);
-    let max_age_ms = settings::retention_ms(properties).ok_or_else(|| wrong("delta.deletedFileRetentionDuration"))?;
-    let log_age = settings::log_retention_ms(properties).ok_or_else(|| wrong("delta.logRetentionDuration"))?;
+    let file_age = settings::retention_ms(properties).ok_or_else(|| unclear("delta.deletedFileRetentionDuration"))?;
+    let log_age = settings::log_retention_ms(properties).ok_or_else(|| unclear("delta.logRetentionDuration"))?;
     let cleans = properties.text("delta.enableExpiredLogCleanup").is_none_or(|text| !text.trim().eq_ignore_ascii_case("false"));
+    let log_age = if cleans { log_age } else { i64::MAX };
     Ok(Retention {
         // Tables over files of others say so, as Iceberg's do.
         collectable: properties.text("gc.enabled").is_none_or(|text| !text.trim().eq_ignore_ascii_case("false")),
-        max_age_ms,
+        max_age_ms: file_age.max(log_age),
         min_versions: 1,
         max_ref_age_ms: None,
-        max_log_age_ms: Some(if cleans { log_age } else { i64::MAX }),
+        max_log_age_ms: Some(log_age),
     })
+}
+
+fn unclear(key: &'static str) -> Error {
+    Error::corrupt("how long the table keeps its past cannot be understood").about("property", key)
 }
 
 /// The time, in milliseconds since 1970-01-01, up to which removed files are promised to nobody: the table's retention before its newest version.
@@ -40,7 +45,8 @@ pub(super) fn of(state: &State) -> Result<Retention> {
 ///
 /// `Corrupt` for a duration that cannot be understood.
 pub(super) fn youngest_expired(state: &State) -> Result<Option<i64>> {
-    let keep = of(state)?.max_age_ms;
+    let keep = settings::retention_ms(&state.metadata.configuration);
+    let keep = keep.ok_or_else(|| unclear("delta.deletedFileRetentionDuration"))?;
     let info = state.commit_info.as_ref();
     let now = info.and_then(|info| info.in_commit_timestamp.or(info.timestamp));
     Ok(now.map(|now| now.saturating_sub(keep)))

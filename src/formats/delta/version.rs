@@ -19,8 +19,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
-    Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version, PlaceSet,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -243,7 +242,21 @@ impl TableVersion for DeltaVersion {
     }
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
-        holdings::referenced(self, places).await
+        let mut found = HashSet::new();
+        let mut note = |holding: Holding| {
+            if places.contains(&holding.location) {
+                found.insert(holding.location);
+            }
+        };
+        holdings::in_use(self, &mut note).await?;
+        Ok(found)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut spare = |holding: Holding| {
+            candidates.remove(&holding.location);
+        };
+        holdings::in_use(self, &mut spare).await
     }
 
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {

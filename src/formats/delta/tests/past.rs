@@ -78,7 +78,7 @@ fn vector(text: &str) -> Json {
 fn retention_is_what_the_properties_say() {
     let of = |configuration: Json| Made::new(&[start(&configuration)]).load().unwrap().retention();
     let plain = of(json!({})).unwrap();
-    assert_eq!((plain.collectable, plain.max_age_ms, plain.min_versions), (true, 7 * DAY, 1));
+    assert_eq!((plain.collectable, plain.max_age_ms, plain.min_versions), (true, 30 * DAY, 1), "a version goes with its log");
     assert_eq!((plain.max_ref_age_ms, plain.max_log_age_ms), (None, Some(30 * DAY)));
     let told = of(json!({"delta.deletedFileRetentionDuration": "interval 2 days", "delta.logRetentionDuration": "interval 36 hours",
         "gc.enabled": "false"}))
@@ -277,6 +277,25 @@ fn a_commit_that_came_meanwhile_is_looked_at_first() {
     assert!(!made.log("_last_checkpoint").exists());
     let found: Vec<Holding> = block(version.released(&versions(0, 2)).try_collect()).unwrap();
     assert_eq!(without_log(told(&made, found)), [], "what newer commits name is held, whoever asks");
+}
+
+/// A cleaning that was interrupted left holes: what is left of the versions that were to go goes the next time.
+#[test]
+fn what_an_interrupted_cleaning_left_goes() {
+    let made = Made::new(&[start(&json!({})), vec![remove("a"), add("c")], vec![add("d")], vec![remove("b")], vec![add("e")]]);
+    assert!(matches!(forget(&*made.load().unwrap(), &versions(0, 3)), Answer::Ours(Version(4))));
+    for version in 1..3 {
+        std::fs::remove_file(made.commit_path(version)).unwrap();
+    }
+    for name in ["a", "b"] {
+        std::fs::write(made.root().join(name), "").unwrap();
+    }
+    let gone = released(&made, &versions(0, 1)).unwrap();
+    let log = ("_delta_log/00000000000000000000.json".to_string(), FileKind::Log);
+    assert_eq!(gone, [vec![log], data(&["a", "b"])].concat());
+    assert!(matches!(forget(&*made.load().unwrap(), &versions(0, 1)), Answer::Ours(Version(4))));
+    std::fs::remove_file(made.log("00000000000000000003.checkpoint.parquet")).unwrap();
+    assert_eq!(released(&made, &versions(0, 1)).unwrap_err().kind(), Kind::Refused, "nothing that stays could be rebuilt");
 }
 
 #[test]
