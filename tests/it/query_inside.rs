@@ -29,6 +29,7 @@ fn properties() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_compression(Compression::UNCOMPRESSED)
         .set_column_bloom_filter_enabled(ColumnPath::from("name"), true)
+        .set_column_bloom_filter_fpp(ColumnPath::from("name"), 0.000_1)
         .build()
 }
 
@@ -131,10 +132,10 @@ fn damaged_indexes_prove_nothing_and_cost_no_row() {
     runtime().block_on(async {
         let lake = Lake::new();
         lake.create("/t", &COLUMNS, &["deletionVectors"]).await;
-        let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch().schema(), Some(properties())).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch().schema(), Some(properties())).unwrap();
         writer.write(&batch()).unwrap();
-        let metadata = writer.finish().unwrap();
-        let mut bytes = writer.into_inner().unwrap();
+        let metadata = writer.close().unwrap();
         for group in metadata.row_groups() {
             for column in group.columns() {
                 for (at, length) in [
