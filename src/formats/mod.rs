@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
-    RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
+    At, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec,
+    Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 

@@ -208,7 +208,9 @@ fn decimal_stats_of_every_precision_and_sign_find_their_row() {
                 let array = Decimal128Array::from(vec![*value]).with_precision_and_scale(u8::try_from(precision).unwrap(), scale).unwrap();
                 let bound: Json = serde_json::from_str(&decimal(*value, usize::try_from(scale).unwrap())).unwrap();
                 // The first half of the files leaves it to the files' own statistics.
-                let stats = if at % 2 == 0 { json!({"numRecords": 1}) } else {
+                let stats = if at % 2 == 0 {
+                    json!({"numRecords": 1})
+                } else {
                     json!({"numRecords": 1, "minValues": {"x": bound}, "maxValues": {"x": bound}, "nullCount": {"x": 0}})
                 };
                 adds.push(lake.file("/t", &format!("{at}"), &batch_of(Arc::new(array)), WriterProperties::default(), &stats).await);

@@ -94,7 +94,12 @@ fn snapshots_references_manifests_and_files_of_an_iceberg_table_are_told() {
     let refs = iceberg(name, &format!("SELECT name, type, snapshot_id FROM './{name}$refs'"));
     assert_eq!((refs.len(), &refs[0]["name"], &refs[0]["type"]), (1, &Json::from("main"), &Json::from("BRANCH")));
     assert_eq!(refs[0]["snapshot_id"], history.last().unwrap()["snapshot_id"]);
-    let manifests = iceberg(name, &format!("SELECT content, sum(added_data_files_count + existing_data_files_count) AS n FROM './{name}$manifests' GROUP BY content ORDER BY content"));
+    let manifests = iceberg(
+        name,
+        &format!(
+            "SELECT content, sum(added_data_files_count + existing_data_files_count) AS n FROM './{name}$manifests' GROUP BY content ORDER BY content"
+        ),
+    );
     let files = iceberg(name, &format!("SELECT count(*) AS n FROM './{name}$files'"));
     assert_eq!((manifests.len(), &manifests[0]["n"]), (2, &files[0]["n"]));
     // An earlier snapshot has only the manifests it was made with.

@@ -205,11 +205,9 @@ fn holds(filter: &Sbbf, chunk: &ColumnChunkMetaData, leaf: Leaf, value: &Value) 
         (Physical::INT32, P::Byte | P::Short | P::Int | P::Date, Value::Int(v)) => Some(filter.check(v)),
         (Physical::INT32, P::Decimal(_, scale), Value::Decimal(v, s)) if scale == *s => Some(filter.check(&i32::try_from(*v).ok()?)),
         (Physical::INT64, P::Decimal(_, scale), Value::Decimal(v, s)) if scale == *s => Some(filter.check(&i64::try_from(*v).ok()?)),
-        (
-            Physical::INT64,
-            P::Long | P::Time | P::Timestamp | P::TimestampTz | P::TimestampNs | P::TimestampTzNs,
-            Value::Long(v),
-        ) => Some(filter.check(v)),
+        (Physical::INT64, P::Long | P::Time | P::Timestamp | P::TimestampTz | P::TimestampNs | P::TimestampTzNs, Value::Long(v)) => {
+            Some(filter.check(v))
+        }
         (Physical::BYTE_ARRAY, P::String, Value::String(text)) => Some(filter.check(text.as_str())),
         (Physical::BYTE_ARRAY, P::Binary, Value::Bytes(bytes)) => Some(filter.check(bytes.as_slice())),
         (Physical::FIXED_LEN_BYTE_ARRAY, P::Fixed(_) | P::Uuid, Value::Bytes(bytes)) => Some(filter.check(bytes.as_slice())),

@@ -83,7 +83,12 @@ impl Planned {
                 group.iter().for_each(|file| report.read.add(file));
                 let scans: Vec<FileScan> = self.relation.scans(group, &self.columns, self.filter.as_ref()).await?;
                 let previews = stream::iter(scans).map(|scan| scanner.preview(scan)).buffered(at_a_time.max(1));
-                report.inside = previews.try_fold(report.inside, |mut all, one| async move { all.absorb(one); Ok(all) }).await?;
+                report.inside = previews
+                    .try_fold(report.inside, |mut all, one| async move {
+                        all.absorb(one);
+                        Ok(all)
+                    })
+                    .await?;
             }
         }
         Ok(report)

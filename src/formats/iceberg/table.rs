@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes, Snapshot,
-    Upkeep, Version,
+    At, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes,
+    Snapshot, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;

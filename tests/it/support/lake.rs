@@ -98,8 +98,7 @@ impl Lake {
 
 /// The actions of a table's first version.
 pub(crate) fn head(columns: &[(&str, &str)], features: &[&str], configuration: &Json) -> [Json; 2] {
-    let fields: Vec<Json> =
-        columns.iter().map(|(name, ty)| json!({"name": name, "type": ty, "nullable": true, "metadata": {}})).collect();
+    let fields: Vec<Json> = columns.iter().map(|(name, ty)| json!({"name": name, "type": ty, "nullable": true, "metadata": {}})).collect();
     let schema = json!({"type": "struct", "fields": fields});
     let reader: Vec<&&str> = features.iter().filter(|name| **name != "inCommitTimestamp").collect();
     [

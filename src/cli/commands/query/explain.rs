@@ -30,8 +30,7 @@ fn document(explained: &Explained, elapsed_ms: u64) -> Value {
 }
 
 fn scan_document(scan: &ScanReport) -> Value {
-    let named: Vec<Value> =
-        scan.skipped.named.iter().map(|(file, why)| json!({"file": file.to_string(), "why": why})).collect();
+    let named: Vec<Value> = scan.skipped.named.iter().map(|(file, why)| json!({"file": file.to_string(), "why": why})).collect();
     let inside = &scan.inside;
     json!({
         "table": scan.table,

@@ -78,7 +78,8 @@ pub(super) fn micros(time: Option<Timestamp>) -> Option<i64> {
 ///
 /// `Bug` if they do not fit.
 pub(super) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| Error::bug("a table about a table does not fit its columns").because(error))
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|error| Error::bug("a table about a table does not fit its columns").because(error))
 }
 
 /// A count as SQL has it.

@@ -59,8 +59,12 @@ fn batch(schema: &SchemaRef, lists: &[FileList]) -> Result<arrow_array::RecordBa
         let values = values.into_iter().chain(list.files).chain(list.rows);
         numbers.iter_mut().zip(values).for_each(|(column, value)| column.append_option(value));
     }
-    let mut columns =
-        vec![Arc::new(contents.finish()) as _, Arc::new(paths.finish()) as _, Arc::new(lengths.finish()) as _, Arc::new(specs.finish()) as _];
+    let mut columns = vec![
+        Arc::new(contents.finish()) as _,
+        Arc::new(paths.finish()) as _,
+        Arc::new(lengths.finish()) as _,
+        Arc::new(specs.finish()) as _,
+    ];
     columns.extend(numbers.into_iter().map(|mut column| Arc::new(column.finish()) as arrow_array::ArrayRef));
     cells::batch(schema, columns)
 }

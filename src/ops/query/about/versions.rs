@@ -74,7 +74,8 @@ fn made_current(
     line: &[(Timestamp, Version)],
     known: &HashMap<Version, (Option<Version>, bool)>,
 ) -> Result<arrow_array::RecordBatch> {
-    let (mut times, mut ids, mut parents, mut ancestors) = (cells::instants(), Int64Builder::new(), Int64Builder::new(), BooleanBuilder::new());
+    let (mut times, mut ids, mut parents, mut ancestors) =
+        (cells::instants(), Int64Builder::new(), Int64Builder::new(), BooleanBuilder::new());
     for (time, id) in line {
         let (parent, ancestor) = known.get(id).copied().unwrap_or_default();
         times.append_option(cells::micros(Some(*time)));
@@ -82,7 +83,12 @@ fn made_current(
         parents.append_option(parent.map(|parent| parent.0));
         ancestors.append_value(ancestor);
     }
-    let columns = vec![Arc::new(times.finish()) as _, Arc::new(ids.finish()) as _, Arc::new(parents.finish()) as _, Arc::new(ancestors.finish()) as _];
+    let columns = vec![
+        Arc::new(times.finish()) as _,
+        Arc::new(ids.finish()) as _,
+        Arc::new(parents.finish()) as _,
+        Arc::new(ancestors.finish()) as _,
+    ];
     cells::batch(schema, columns)
 }
 
