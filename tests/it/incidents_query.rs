@@ -61,7 +61,7 @@ fn tt_tz_a_time_has_an_offset_or_a_zone_and_what_clocks_showed_twice_or_never_is
     assert_eq!(at(&["--as-of", "2026-01-01T01:30:00"]).0, Some(2));
     // 01:30 in UTC and in Berlin are an hour apart.
     let (utc, berlin) = (at(&["--as-of", "2026-01-01T01:30:00Z"]).1, at(&["--as-of", "2026-01-01T01:30:00", "--tz", "Europe/Berlin"]).1);
-    assert_eq!((utc.as_str(), berlin.as_str()), ("{\"n\":60}\n", "{\"n\":30}\n"));
+    assert_eq!((utc.as_str(), berlin.as_str()), ("{\"n\":60}\n", "{\"n\":0}\n"));
     assert_eq!(at(&["--as-of", "2026-01-01T01:30:00+01:00", "--tz", "Asia/Tokyo"]).1, berlin);
     for (time, readings) in [
         ("2026-10-25T02:30:00", "2026-10-25T02:30:00+02:00 or 2026-10-25T02:30:00+01:00"),
@@ -186,7 +186,7 @@ fn int96_values_are_read_whatever_their_bounds_say() {
         let bytes = int96(&[(-1, 23 * hour), (0, -hour), (-43_829, 0), (361_593, hour)]);
         let add = lake.stored("/t", "a.parquet", bytes, &json!({"numRecords": 4})).await;
         lake.commit("/t", 1, &[add]).await;
-        let all = ["1850-01-01T00:00:00Z", "1969-12-31T23:00:00Z", "1969-12-31T23:00:00Z", "2960-01-07T01:00:00Z"];
+        let all = ["1850-01-01T00:00:00Z", "1969-12-31T23:00:00Z", "1969-12-31T23:00:00Z", "2960-01-04T01:00:00Z"];
         assert_eq!(lake.rows("SELECT x FROM '/t' ORDER BY x").await, all);
         let before = lake.rows("SELECT x FROM '/t' WHERE x < TIMESTAMP '1970-01-01T00:00:00Z' ORDER BY x").await;
         assert_eq!(before, all[..3]);

@@ -32,6 +32,7 @@ mod outcomes;
 mod peers;
 mod query;
 mod query_about;
+mod query_golden;
 mod query_inside;
 mod races;
 mod support;

@@ -71,7 +71,7 @@ fn files_are_those_of_the_version_that_is_asked_for() {
     let bounds = rows("SELECT readable_metrics['id'] AS m FROM './delta_plain$files' ORDER BY file_path", &[]);
     assert!(bounds.iter().any(|row| row["m"]["lower_bound"] == "0" && row["m"]["null_value_count"] == 0), "{bounds:?}");
     let joined = "SELECT count(*) AS n FROM './delta_dv$files' f JOIN './delta_dv$files' VERSION AS OF 1 g ON f.file_path = g.file_path";
-    assert_eq!(row(joined), "{\"n\":2}");
+    assert_eq!(row(joined), "{\"n\":3}");
 }
 
 #[test]

@@ -26,8 +26,11 @@ use crate::engine::scan::Scanner;
 use crate::error::{Error, Result};
 use crate::units::Bytes;
 
-/// Rows that operators pass on at a time.
-const BATCH_ROWS: usize = 8 << 10;
+/// Rows that operators pass on at a time, at least and at most: what merges spilled runs holds a batch of each.
+const BATCH_ROWS: (usize, usize) = (256, 8 << 10);
+
+/// Memory of one thread for each row of a batch: with less, batches are smaller.
+const MEMORY_A_ROW: u64 = 16 << 10;
 
 /// A sort that holds more than this sorts piece by piece: one array cannot hold more than 2 GiB of text.
 const IN_ONE_PIECE: usize = 1 << 30;
@@ -59,7 +62,7 @@ impl DataFusionSql {
     fn config(&self) -> SessionConfig {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.settings.threads.max(1))
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(self.batch_rows())
             .with_information_schema(true)
             .with_default_catalog_and_schema("otf", "public");
         let options = config.options_mut();
@@ -75,6 +78,12 @@ impl DataFusionSql {
         let share = self.settings.memory.0 / 4 / (self.settings.threads.max(1) as u64);
         options.execution.sort_spill_reservation_bytes = usize::try_from(share).unwrap_or(usize::MAX);
         config
+    }
+
+    fn batch_rows(&self) -> usize {
+        let threads = self.settings.threads.max(1) as u64;
+        let rows = self.settings.memory.0 / threads / MEMORY_A_ROW;
+        usize::try_from(rows).unwrap_or(usize::MAX).clamp(BATCH_ROWS.0, BATCH_ROWS.1)
     }
 
     fn runtime(&self) -> Result<Arc<RuntimeEnv>> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    DataType, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString, VisitMut, VisitorMut,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
@@ -135,6 +137,16 @@ impl VisitorMut for Resolver<'_> {
             }
             Err(error) => ControlFlow::Break(Box::new(error)),
         }
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        // Nanoseconds end in 2262, and tables count microseconds: a `TIMESTAMP` that does not say what it counts is one of theirs.
+        if let Expr::Cast { data_type: DataType::Timestamp(digits @ None, _), .. }
+        | Expr::TypedString(TypedString { data_type: DataType::Timestamp(digits @ None, _), .. }) = expression
+        {
+            *digits = Some(6);
+        }
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_statement(&mut self, statement: &mut Statement) -> ControlFlow<Self::Break> {
@@ -332,6 +344,13 @@ mod tests {
         assert_eq!(kind("SELECT 1; SELECT 2"), Kind::Usage);
         assert_eq!(kind("SELEKT 1"), Kind::Usage);
         assert_eq!(kind(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), Kind::Usage);
+    }
+
+    #[test]
+    fn a_timestamp_that_does_not_say_so_counts_microseconds() {
+        let shown = |sql: &str| read(&request(sql, &[])).unwrap().statement.to_string();
+        assert_eq!(shown("SELECT TIMESTAMP '2900-01-01'"), "SELECT TIMESTAMP(6) '2900-01-01'");
+        assert_eq!(shown("SELECT CAST(a AS TIMESTAMP), a::TIMESTAMP(9)"), "SELECT CAST(a AS TIMESTAMP(6)), a::TIMESTAMP(9)");
     }
 
     #[test]
