@@ -111,7 +111,7 @@ fn manifests(facts: &Facts<'_>) -> Option<Finding> {
 /// Every reader replays the commits after the newest one.
 fn checkpoint(facts: &Facts<'_>) -> Option<Finding> {
     let (since, interval) = (facts.bookkeeping.since_checkpoint?, facts.bookkeeping.checkpoint_interval?.max(1));
-    if since < interval.saturating_mul(TIMES_DUE) {
+    if since < interval.checked_mul(TIMES_DUE)? {
         return None;
     }
     let finding = Finding::in_proportion("checkpoint-overdue", 10, since, interval.saturating_mul(TIMES_DUE_AT_WORST))?;
