@@ -149,7 +149,7 @@ fn named(frame: &Frame, past: &Past, references: &[Reference], first: i64, last:
         stems.push_str(&format!("<line class=\"stem\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP:.1}\" y2=\"{:.1}\"/>", y - 5.0));
         names.push_str(&sign(reference, x, y));
         let (anchor, beside) = if to_the_left { ("end", x - 9.0) } else { ("start", x + 9.0) };
-        drawn.push_str(&format!(
+        names.push_str(&format!(
             "<text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
             y + 4.0,
             text(&label)
