@@ -92,7 +92,7 @@ def with_names(table: Path) -> None:
     head = metadata["snapshots"][-1]
     operations = ["append", "append", "overwrite", "delete", "replace", "something"]
     for number in range(400):
-        summary = {"operation": operations[number * number % 6], "added-data-files": str(number), "added-records": str(number * 1000)}
+        summary = {"operation": operations[number * 7 // 3 % 6], "added-data-files": str(number), "added-records": str(number * 1000)}
         made = head["timestamp-ms"] - (400 - number) * 3_600_000 * (1 + number % 3)
         metadata["snapshots"].insert(0, {**head, "snapshot-id": 10_000 + number, "timestamp-ms": made, "summary": summary})
     for number, name in enumerate(NASTY + [f"release-{n}" for n in range(12)]):

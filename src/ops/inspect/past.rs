@@ -68,7 +68,7 @@ pub struct Effect {
     pub files_removed: Option<u64>,
     /// Rows in files that came, or written.
     pub rows_added: Option<u64>,
-    /// Rows in files that went, or deleted.
+    /// Rows in files that went, or rows that were deleted or marked so.
     pub rows_removed: Option<u64>,
 }
 
@@ -95,6 +95,7 @@ impl Effect {
             rows_added: first(&["added-records", "numTargetRowsInserted", "numOutputRows", "num_target_rows_inserted", "num_added_rows"]),
             rows_removed: first(&[
                 "deleted-records",
+                "added-position-deletes",
                 "numTargetRowsDeleted",
                 "numDeletedRows",
                 "num_target_rows_deleted",

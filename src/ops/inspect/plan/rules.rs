@@ -81,13 +81,15 @@ fn delete_files(facts: &Facts<'_>) -> Option<Finding> {
 
 /// A partition of a few megabytes is a file too small to be worth opening, whatever a compaction does.
 fn thin_partitions(facts: &Facts<'_>) -> Option<Finding> {
-    let (count, bytes) = counted(facts)?;
-    let mean = bytes.0.checked_div(count)?;
+    let count = facts.census.partitions.len() as u64;
+    // Where not all were told apart there are more of them, and they are thinner still.
+    let mean = facts.census.totals.bytes.0.checked_div(count)?;
     if count < MANY_PARTITIONS || mean >= THIN_PARTITION.0 {
         return None;
     }
-    let finding = Finding::in_proportion("thin-partitions", 10, 1, 1)?;
-    Some(finding.because(format!("{count} partitions hold {} each on average: a coarser partitioning would be read faster", Bytes(mean))))
+    let (than, most) = if facts.census.files_beyond > 0 { ("more than ", "at most ") } else { ("", "") };
+    let why = format!("{than}{count} partitions hold {most}{} each on average: a coarser partitioning would be read faster", Bytes(mean));
+    Finding::in_proportion("thin-partitions", 10, 1, 1).map(|finding| finding.because(why))
 }
 
 /// Queries that filter by the current partitioning read more of them than they need.
@@ -111,7 +113,7 @@ fn manifests(facts: &Facts<'_>) -> Option<Finding> {
 /// Every reader replays the commits after the newest one.
 fn checkpoint(facts: &Facts<'_>) -> Option<Finding> {
     let (since, interval) = (facts.bookkeeping.since_checkpoint?, facts.bookkeeping.checkpoint_interval?.max(1));
-    if since < interval.saturating_mul(TIMES_DUE) {
+    if since < interval.checked_mul(TIMES_DUE)? {
         return None;
     }
     let finding = Finding::in_proportion("checkpoint-overdue", 10, since, interval.saturating_mul(TIMES_DUE_AT_WORST))?;
@@ -146,7 +148,11 @@ fn outlived(facts: &Facts<'_>) -> Option<Finding> {
 
 /// One partition that outgrows all others makes one task of a query outlast all others.
 fn skew(facts: &Facts<'_>) -> Option<Finding> {
-    let (count, bytes) = counted(facts)?;
+    let (count, bytes) = (facts.census.partitions.len() as u64, facts.census.totals.bytes);
+    // What the others hold is not known where not all were told apart.
+    if facts.census.files_beyond > 0 {
+        return None;
+    }
     let largest = facts.census.partitions.values().map(|partition| partition.bytes).max()?;
     let others = bytes.0.saturating_sub(largest.0).checked_div(count.saturating_sub(1))?;
     let is_large = largest.0 / SKEW >= others.max(1) && largest.0 >= facts.target.0.saturating_mul(SKEW);
@@ -155,12 +161,6 @@ fn skew(facts: &Facts<'_>) -> Option<Finding> {
     }
     let finding = Finding::in_proportion("skew", 5, 1, 1)?;
     Some(finding.because(format!("one of {count} partitions holds {largest}, the others {} each on average", Bytes(others))))
-}
-
-/// How many partitions there are and what they hold. Nothing is said where not all were told apart.
-fn counted(facts: &Facts<'_>) -> Option<(u64, Bytes)> {
-    let census = facts.census;
-    (census.files_beyond == 0).then(|| (census.partitions.len() as u64, census.totals.bytes))
 }
 
 fn metadata_size(facts: &Facts<'_>) -> Option<Finding> {

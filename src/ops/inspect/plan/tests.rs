@@ -176,10 +176,14 @@ fn a_partition_of_ten_times_the_others_and_ten_target_files_is_skewed() {
 }
 
 #[test]
-fn nothing_is_said_of_partitions_where_not_all_were_told_apart() {
-    let mut census = partitions(vec![Bytes(1); 200]);
-    census.files_beyond = 1;
-    assert_eq!(found(&of_census(&census)), []);
+fn where_not_all_partitions_were_told_apart_they_are_thinner_still_and_none_is_called_skewed() {
+    let mut thin = partitions(vec![Bytes::mib(1); 200]);
+    thin.files_beyond = 1;
+    assert!(of_census(&thin).findings[0].why.starts_with("more than 200 partitions hold at most 1.0 MiB each on average"));
+    let mut skewed = partitions([Bytes::mib(50_000), Bytes(1), Bytes(1), Bytes(1)]);
+    assert_eq!(found(&of_census(&skewed)), [("skew", 5, None)]);
+    skewed.files_beyond = 1;
+    assert_eq!(found(&of_census(&skewed)), []);
 }
 
 #[test]

@@ -56,13 +56,14 @@ pub(super) fn place(at: usize) -> f64 {
     u32::try_from(at).map_or(f64::MAX, f64::from)
 }
 
-/// The least of 1, 2, 5, 10, 20 … that is not below `most`.
+/// The least round number that is not below `most`: a scale ends there.
 pub(super) fn ceiling(most: u64) -> u64 {
     let mut unit = 1u64;
     loop {
-        for step in [1, 2, 5] {
-            match unit.checked_mul(step) {
-                Some(end) if end >= most => return end,
+        for tenths in [10, 15, 20, 30, 40, 50, 60, 80] {
+            match unit.checked_mul(tenths) {
+                // 1.5 is no number of versions.
+                Some(end) if end % 10 == 0 && end / 10 >= most => return end / 10,
                 Some(_) => {}
                 None => return u64::MAX,
             }
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        assert_eq!([0, 1, 2, 3, 7, 11, 20, 51, 1_001].map(ceiling), [1, 1, 2, 5, 10, 20, 20, 100, 2_000]);
+        assert_eq!([0, 1, 2, 3, 7, 11, 20, 51, 1_001].map(ceiling), [1, 1, 2, 3, 8, 15, 20, 60, 1_500]);
         assert_eq!(ceiling(u64::MAX), u64::MAX);
         assert_eq!([0, 999, 1_000, 2_500, 20_000_000].map(round), ["0", "999", "1 k", "2.5 k", "20 M"]);
     }

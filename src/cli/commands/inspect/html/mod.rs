@@ -27,7 +27,7 @@ pub(super) fn page(report: &Report<'_>) -> String {
     );
     page.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
     page.push_str(&format!("<title>{} – otf inspect</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n", text(&location)));
-    page.push_str(&header(report, &location));
+    page.push_str(&header(report, &location, report.snapshot.location.name()));
     page.push_str(&section("What lowers the score", &parts::findings(&report.health.findings)));
     page.push_str(&sizes(report));
     page.push_str(&section("Live and deleted rows", &parts::rows(report)));
@@ -46,11 +46,12 @@ fn section(title: &str, inside: &str) -> String {
     format!("<section>\n<h2>{title}</h2>\n{inside}</section>\n")
 }
 
-fn header(report: &Report<'_>, location: &str) -> String {
+fn header(report: &Report<'_>, location: &str, called: &str) -> String {
     let facts = show::facts(report).into_iter().map(|(what, fact)| format!("<div><dt>{what}</dt><dd>{}</dd></div>\n", passage(&fact)));
     let facts: String = facts.collect();
     format!(
-        "<header>\n<div><p class=\"soft\">otf inspect</p><h1>{}</h1></div>\n{}<dl>\n{facts}</dl>\n</header>\n",
+        "<header>\n<div><h1>{}</h1><p class=\"soft\">{}</p></div>\n{}<dl>\n{facts}</dl>\n</header>\n",
+        name(if called.is_empty() { location } else { called }),
         name(location),
         score(report.health.score)
     )

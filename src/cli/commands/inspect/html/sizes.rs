@@ -76,7 +76,7 @@ fn joined(frame: &Frame, classes: &[SizeClass]) -> Vec<SizeClass> {
     }
     let join = |run: &[SizeClass]| {
         let (first, last) = (run.first()?, run.last()?);
-        let files = run.iter().map(|class| class.files).sum();
+        let files = run.iter().fold(0u64, |files, class| files.saturating_add(class.files));
         Some(SizeClass { from: first.from, below: last.below, files, bytes: run.iter().map(|class| class.bytes).sum() })
     };
     classes.chunks(step).filter_map(join).collect()

@@ -131,7 +131,8 @@ fn named(frame: &Frame, past: &Past, references: &[Reference], first: i64, last:
     let mut timed: Vec<(i64, &Reference)> = timed.filter(|(time, _)| (first..=last).contains(time)).collect();
     timed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.name.cmp(&b.1.name)));
     let mut ends = [f64::MIN; LANES];
-    let (mut drawn, mut rows) = (String::new(), 0);
+    // Lines come first: names are written over them.
+    let (mut stems, mut names, mut rows) = (String::new(), String::new(), 0);
     for (time, reference) in timed.into_iter().take(frame.references) {
         let bars = place(frame.bars);
         let x = LEFT + frame.plot() * ((place(bin(time, first, last, frame.bars)) + 0.5) / bars);
@@ -145,16 +146,16 @@ fn named(frame: &Frame, past: &Past, references: &[Reference], first: i64, last:
         *end = to;
         rows = rows.max(lane + 1);
         let y = BOTTOM + 34.0 + LANE * place(lane);
-        drawn.push_str(&format!("<line class=\"stem\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP:.1}\" y2=\"{:.1}\"/>", y - 5.0));
-        drawn.push_str(&sign(reference, x, y));
+        stems.push_str(&format!("<line class=\"stem\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP:.1}\" y2=\"{:.1}\"/>", y - 5.0));
+        names.push_str(&sign(reference, x, y));
         let (anchor, beside) = if to_the_left { ("end", x - 9.0) } else { ("start", x + 9.0) };
-        drawn.push_str(&format!(
+        names.push_str(&format!(
             "<text class=\"strong\" x=\"{beside:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
             y + 4.0,
             text(&label)
         ));
     }
-    (drawn, rows)
+    (stems + &names, rows)
 }
 
 /// A circle for a branch, a diamond for a tag.
