@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version, PlaceSet,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
