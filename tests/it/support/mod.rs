@@ -5,10 +5,12 @@ pub(crate) mod bridge;
 pub(crate) mod damage;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
+pub(crate) mod lake;
 pub(crate) mod orphans;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
+pub(crate) mod upkeep;
 pub(crate) mod workbench;
 
 use std::sync::Arc;
