@@ -221,8 +221,7 @@ fn check_age(options: &Options) -> Result<()> {
 
 /// The owner of a table may have switched off that files are ever deleted: because another table shares them.
 fn check_collectable(base: &dyn TableVersion) -> Result<()> {
-    let off = base.snapshot().properties.get("gc.enabled").is_some_and(|value| !value.trim().eq_ignore_ascii_case("true"));
-    if off {
+    if !base.retention()?.collectable {
         return Err(Error::refused("the table's property gc.enabled says that its files are not to be deleted")
             .about("property", "gc.enabled")
             .hint("another table may share them; set the property to true only if none does"));
