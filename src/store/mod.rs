@@ -10,6 +10,7 @@ pub mod moved;
 pub mod resolve;
 mod writer;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -283,10 +284,36 @@ impl Store {
         }
     }
 
-    /// Deletes every one of `locations`, and says which could not be.
+    /// Deletes every one of `locations`, in as few requests as storage can, and says which could not be.
     pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
-        let results = futures::stream::iter(locations).map(|place| async move { self.delete(&place).await });
-        results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect().await
+        let mut errors = Vec::new();
+        let mut by_store: Vec<(Arc<dyn ObjectStore>, HashMap<Path, Location>)> = Vec::new();
+        for location in locations {
+            match self.resolver.resolve(&location) {
+                Ok((store, path)) => match by_store.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &store)) {
+                    Some((_, places)) => {
+                        places.insert(path, location);
+                    }
+                    None => by_store.push((store, HashMap::from([(path, location)]))),
+                },
+                Err(error) => errors.push(error),
+            }
+        }
+        for (store, mut places) in by_store {
+            if places.len() > 1 {
+                let paths: Vec<_> = places.keys().cloned().map(Ok).collect();
+                let mut answers = store.delete_stream(futures::stream::iter(paths).boxed());
+                while let Some(answer) = answers.next().await {
+                    if let Ok(path) = answer {
+                        places.remove(&path);
+                    }
+                }
+            }
+            // Of a request that fails nobody says which object was in the way: the rest is asked for one by one.
+            let results = futures::stream::iter(places.into_values()).map(|place| async move { self.delete(&place).await });
+            errors.extend(results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect::<Vec<_>>().await);
+        }
+        errors
     }
 
     /// Everything below `prefix`, collected. For small folders only.

@@ -37,7 +37,8 @@ impl Listed {
         let chosen: Vec<SnapshotView<'_>> = scan.metadata.snapshots().filter(|snapshot| snapshot.id().is_some_and(&wanted)).collect();
         let reads: Vec<_> = chosen.into_iter().map(|snapshot| read_list(scan, snapshot, lenient)).collect();
         let mut reads = stream::iter(reads).buffered(AHEAD);
-        let is_new = |place: &Location, known: &HashSet<Location>| !known.contains(place) && before.is_none_or(|b| !b.known.contains(place));
+        let is_new =
+            |place: &Location, known: &HashSet<Location>| !known.contains(place) && before.is_none_or(|b| !b.known.contains(place));
         while let Some((list, manifests)) = reads.try_next().await? {
             if let Some(list) = list.filter(|list| is_new(list, &listed.known)) {
                 listed.known.insert(list.clone());

@@ -40,7 +40,9 @@ pub(super) fn retention(metadata: &Metadata) -> Result<Retention> {
 }
 
 fn damaged(property: &'static str) -> Error {
-    Error::corrupt("a property that says what may be deleted cannot be understood").about("property", property).hint("mend the property first")
+    Error::corrupt("a property that says what may be deleted cannot be understood")
+        .about("property", property)
+        .hint("mend the property first")
 }
 
 /// Every branch and tag, by name, with its own retention.
@@ -81,8 +83,7 @@ mod tests {
     fn the_defaults_are_those_of_the_specification() {
         let found = retention(&table(&json!({}))).unwrap();
         let five_days = 432_000_000;
-        let expected =
-            Retention { collectable: true, max_age_ms: five_days, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
+        let expected = Retention { collectable: true, max_age_ms: five_days, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
         assert_eq!(found, expected);
     }
 
@@ -92,7 +93,8 @@ mod tests {
             "history.expire.min-snapshots-to-keep": "4", "history.expire.max-ref-age-ms": "6"})));
         let expected = Retention { collectable: false, max_age_ms: 5, min_versions: 4, max_ref_age_ms: Some(6), max_log_age_ms: None };
         assert_eq!(found.unwrap(), expected);
-        for (key, value) in [("gc.enabled", "nope"), ("history.expire.max-snapshot-age-ms", "-1"), ("history.expire.max-ref-age-ms", "5d")] {
+        for (key, value) in [("gc.enabled", "nope"), ("history.expire.max-snapshot-age-ms", "-1"), ("history.expire.max-ref-age-ms", "5d")]
+        {
             let error = retention(&table(&json!({key: value}))).unwrap_err();
             assert_eq!((error.kind(), error.context()[0].1.as_str()), (Kind::Corrupt, key));
         }

@@ -14,6 +14,7 @@ use crate::commit::State;
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
 use crate::model::{Forget, OperationId, Totals, UnusedRules, Upkeep, UpkeepKind, Version};
+use crate::ops::Parts;
 use crate::ops::deletion::{self, Deleted, Journal, Tally};
 use crate::ops::document::Outcome;
 use crate::ops::land::Patience;
@@ -21,7 +22,6 @@ use crate::ops::land_upkeep::{Decide, UpkeepLanding, land_upkeep};
 use crate::ops::leftovers::{self, Announced, Places};
 use crate::ops::territory::Territory;
 use crate::ops::totals::totals;
-use crate::ops::Parts;
 use crate::units::Timestamp;
 
 /// How often files are written down anew because the table changed meanwhile, where nothing but files is taken away.
@@ -89,8 +89,7 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
     let base_version = planned.base.snapshot().version;
     let report = Report { leftovers_removed, ..Report::default() };
     let before = planned.before;
-    let mut finished =
-        Finished { outcome: Outcome::NothingToDo, base_version, before, after: before, plan: shown, report, error: None };
+    let mut finished = Finished { outcome: Outcome::NothingToDo, base_version, before, after: before, plan: shown, report, error: None };
     if finished.plan.is_empty() {
         return Ok(finished);
     }

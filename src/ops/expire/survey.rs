@@ -105,8 +105,5 @@ pub(super) fn files<'a>(
 }
 
 const fn holds_rows(kind: FileKind) -> bool {
-    matches!(
-        kind,
-        FileKind::Data | FileKind::PositionDeletes | FileKind::EqualityDeletes | FileKind::DeletionVectors | FileKind::Cdf
-    )
+    matches!(kind, FileKind::Data | FileKind::PositionDeletes | FileKind::EqualityDeletes | FileKind::DeletionVectors | FileKind::Cdf)
 }

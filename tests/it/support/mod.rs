@@ -3,10 +3,12 @@
 pub(crate) mod bridge;
 pub(crate) mod damage;
 pub(crate) mod delta_table;
+pub(crate) mod expiry;
 pub(crate) mod golden;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
+pub(crate) mod timeline;
 pub(crate) mod workbench;
 
 use std::sync::Arc;

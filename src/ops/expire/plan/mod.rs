@@ -184,11 +184,15 @@ fn name(past: &Past, wishes: &Wishes, tree: &Tree<'_>, lines: &[&Line], keep: &m
             }
             Some(Keep::Named) => {
                 let names: Vec<&str> = lines.iter().filter(|line| line.head == version).map(|line| line.name.as_str()).collect();
-                return Err(held("a branch or tag holds a version that was to go").about("references", names.join(", ")).hint("drop it first"));
+                return Err(held("a branch or tag holds a version that was to go")
+                    .about("references", names.join(", "))
+                    .hint("drop it first"));
             }
             Some(Keep::Pinned) => return Err(held("a version was both pinned and named to go").hint("leave one of them out")),
             Some(Keep::Consumer) => {
-                return Err(held("a streaming job goes on from a version that was to go").hint("add --unsafe-retention to expire it all the same"));
+                return Err(
+                    held("a streaming job goes on from a version that was to go").hint("add --unsafe-retention to expire it all the same")
+                );
             }
             _ => {
                 keep.remove(&version);
