@@ -133,17 +133,16 @@ pub async fn discard(parts: Parts<'_>, journal: &Journal) {
 }
 
 /// Deletes the files of `journal`: files with rows first, then manifests, then what leads to those. With `guard`, the newest version of the
-/// table, files that it refers to stay. Where every file is gone, so is the journal.
+/// table, files that it refers to stay. Where every file is gone, so is the journal. What was done is counted in `deleted`, also before an error.
 ///
 /// # Errors
 ///
 /// Those of reading the journal and what `guard` refers to: then the journal stays. Files that cannot be deleted are no error: they are counted.
-pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn TableVersion>) -> Result<Deleted> {
+pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn TableVersion>, deleted: &mut Deleted) -> Result<()> {
     let free = match guard {
         Some(version) => Some(unused(parts, &journal.place, version).await?),
         None => None,
     };
-    let mut deleted = Deleted::default();
     for rank in 0..3 {
         let mut pages = Pages::open(parts, &journal.place).await?;
         while let Some(files) = pages.next().await? {
@@ -151,13 +150,13 @@ pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn T
             let (go, stay): (Vec<Holding>, Vec<Holding>) =
                 of_rank.partition(|file| free.as_ref().is_none_or(|free| free.contains(&file.location)));
             deleted.spared += stay.len() as u64;
-            delete(parts, go, &mut deleted).await?;
+            delete(parts, go, deleted).await?;
         }
     }
     if deleted.failed == 0 {
         discard(parts, journal).await;
     }
-    Ok(deleted)
+    Ok(())
 }
 
 /// What leads to others goes after them: whoever finds it can still find them.
@@ -211,7 +210,7 @@ pub(super) fn is_journal(name: &str) -> bool {
     name.ends_with(ENDING)
 }
 
-/// Deletes what the journal of a dead run lists and `version`, the newest, does not refer to; returns how many files that were.
+/// Deletes what the journal of a dead run lists and `version`, the newest, does not refer to; returns how many of its files are gone now.
 ///
 /// # Errors
 ///
@@ -238,7 +237,9 @@ pub(super) async fn resume(parts: Parts<'_>, root: &Location, meta: &Meta, versi
         }
     }
     let journal = Journal { place: meta.location.clone(), tally: Tally::default() };
-    Ok(carry_out(parts, &journal, Some(version)).await?.tally.count())
+    let mut deleted = Deleted::default();
+    carry_out(parts, &journal, Some(version), &mut deleted).await?;
+    Ok(deleted.tally.count())
 }
 
 fn own_folders(root: &Location, version: &dyn TableVersion) -> Vec<Location> {

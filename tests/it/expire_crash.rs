@@ -14,7 +14,7 @@ use otf::ops::expire::Finished;
 use otf::store::faulty::{Fault, Faults};
 
 use crate::crash::Mishap;
-use crate::support::expiry::{everything, expire_table, keys, table};
+use crate::support::expiry::{everything, expire_table, keys, table, versions};
 use crate::support::timeline::{ROOT, Timeline};
 use crate::support::workbench::{Original, objects, over, runtime};
 
@@ -133,13 +133,15 @@ fn an_expiry_survives_the_failure_of_any_call() {
 fn an_expiry_in_a_catalog_survives_a_kill_at_any_call() {
     runtime().block_on(async {
         let original = Original::iceberg_in_sql("iceberg_v2_posdeletes").await;
+        let metadata: serde_json::Value = serde_json::from_slice(&original.objects["metadata/v3.metadata.json"]).unwrap();
+        let first = metadata["snapshots"][0]["snapshot-id"].as_i64().unwrap();
         for mishap in [Mishap::KilledBefore, Mishap::KilledAfter] {
             let mut call = 0;
             loop {
                 call += 1;
                 let (store, faults) = (original.lay_out().await, mishap.at(call));
                 let struck = faults.over(Arc::clone(&store));
-                let (process, options) = (std::process::id(), everything());
+                let (process, options) = (std::process::id(), versions(&[first]));
                 let opened = original.open(&over(&struck)).await;
                 let ended = match &opened {
                     Ok(table) => expire_table(&**table, &struck, (process, STRUCK), &options).await.map(|_| ()),
@@ -158,7 +160,7 @@ fn an_expiry_in_a_catalog_survives_a_kill_at_any_call() {
                 let now = objects(&store, &original.root).await;
                 let there: BTreeSet<String> = now.keys().cloned().collect();
                 let named = original.named(&now).await;
-                let strangers: Vec<&String> = there.difference(&named).filter(|name| !name.ends_with(".metadata.json")).collect();
+                let strangers: Vec<&String> = there.difference(&named).collect();
                 assert!(strangers.is_empty(), "{case}: {strangers:?}");
                 assert_eq!(original.versions(&now).await, 1, "{case}");
             }
@@ -173,15 +175,16 @@ fn a_file_that_cannot_be_deleted_is_reported_and_left_to_the_next_run() {
     runtime().block_on(async {
         let timeline = timeline();
         let rehearsal = Faults::none();
-        run(&rehearsal.over(timeline.lay_out().await), 1, STRUCK).await.unwrap();
+        let struck_by_nothing = timeline.lay_out().await;
+        run(&rehearsal.over(Arc::clone(&struck_by_nothing)), 1, STRUCK).await.unwrap();
         let calls = rehearsal.calls();
         let at = calls.iter().position(|call| call.operation == "delete" && call.key.contains("/data/")).unwrap() as u64 + 1;
         let store = timeline.lay_out().await;
-        let faults = (at..at + 4).fold(Faults::none(), |faults, call| faults.and(call, Fault::Fail));
+        let faults = Faults::at(at, Fault::Fail);
         let finished = run(&faults.over(Arc::clone(&store)), 1, STRUCK).await.unwrap();
-        assert_eq!((finished.outcome, finished.report.failed), (Outcome::Partial, 2));
-        assert_eq!(finished.report.failures.len(), 2);
+        assert_eq!((finished.outcome, finished.report.failed, finished.report.failures.len()), (Outcome::Partial, 1, 1));
         let second = run(&store, 2, "second-operation").await.unwrap();
-        assert_eq!((second.outcome, second.report.leftovers_removed), (Outcome::NothingToDo, 2));
+        assert_eq!((second.outcome, second.report.leftovers_removed > 0), (Outcome::NothingToDo, true));
+        assert_eq!(keys(&store).await, keys(&struck_by_nothing).await);
     });
 }
