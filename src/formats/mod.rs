@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec,
-    Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -93,11 +93,11 @@ pub struct Reference {
     pub version: Version,
     /// Whether commits move it; tags never move.
     pub is_branch: bool,
-    /// How old its head may become before the reference may go, in milliseconds, where it says so itself.
+    /// How old its head may become before the reference may go, in milliseconds; `None` is as the table says.
     pub max_ref_age_ms: Option<i64>,
-    /// How old its versions may become before they may go, in milliseconds, where it says so itself (branches).
+    /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
     pub max_snapshot_age_ms: Option<i64>,
-    /// How many of its versions stay whatever their age, where it says so itself (branches).
+    /// How many of its versions stay whatever their age (branches); `None` is as the table says.
     pub min_snapshots_to_keep: Option<u64>,
 }
 
@@ -158,6 +158,22 @@ pub trait TableVersion: Send + Sync {
         no_stream("the table's history cannot be listed")
     }
 
+    /// What was the newest version of the main line since when, oldest first, where the format keeps such a log besides its versions (Iceberg): a
+    /// roll-back is an entry of its own. A time means the last entry until then.
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        Vec::new()
+    }
+
+    /// What whoever reads this version ought to know of how it was found.
+    fn remark(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The lists of files that this version is made of; none where the format has no such thing.
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        futures::stream::empty().boxed()
+    }
+
     /// How long the table keeps its past.
     ///
     /// # Errors
@@ -165,6 +181,15 @@ pub trait TableVersion: Send + Sync {
     /// `Corrupt` for a property that is none of its kind: nothing may then be deleted.
     fn retention(&self) -> Result<Retention> {
         Err(Error::unsupported("how long the table keeps its past is not known"))
+    }
+
+    /// The size and state of the metadata that readers of this version depend on.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` or `NotFound` for metadata that had to be read.
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        Ok(Bookkeeping::default())
     }
 
     /// Defaults from the table's properties.
@@ -240,6 +265,15 @@ pub trait TableVersion: Send + Sync {
     /// Tries `upkeep` once on top of this version, as [`Self::offer`]. Where no version is made, [`Answer::Ours`] names the one that is current.
     async fn offer_upkeep(&self, _upkeep: &Upkeep, _now: Timestamp) -> Answer {
         Answer::Rejected(Error::unsupported("the table's format has no such change"))
+    }
+
+    /// What [`crate::model::UpkeepKind::RewriteManifests`] would do here: nothing, if no group is told.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the format has no such change; `Usage` for wishes that do not fit; those of reading the lists.
+    async fn lists(&self, _wishes: &ListWishes) -> Result<ListPlan> {
+        Err(Error::unsupported("lists of files cannot be written anew in this table's format"))
     }
 
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.

@@ -4,6 +4,7 @@
 //! and no format is named here. Row deletes are part of the model from the first day: every operation sees them, none may
 //! drop them.
 
+pub mod bookkeeping;
 pub mod change;
 pub mod deletes;
 mod evidence;
@@ -22,11 +23,12 @@ pub mod transform;
 pub mod upkeep;
 pub mod value;
 
+pub use bookkeeping::Bookkeeping;
 pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
-pub use history::{FileKind, HistoryEntry, Holding, Retention};
+pub use history::{FileKind, FileList, HistoryEntry, Holding, Retention};
 pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
@@ -36,5 +38,7 @@ pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
-pub use upkeep::{Forget, NewReference, UnusedRules, Upkeep, UpkeepKind};
+pub use upkeep::{
+    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, UnusedRules, Upkeep, UpkeepKind,
+};
 pub use value::Value;

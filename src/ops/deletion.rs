@@ -4,7 +4,7 @@
 //! landed they are deleted in batches, and then the journal goes. A run that was killed in between leaves the journal, and the next run at the
 //! table deletes those of its files that nothing refers to any more, whether or not the commit landed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes as Buffer;
 use futures::TryStreamExt;
@@ -186,23 +186,22 @@ async fn unused(parts: Parts<'_>, journal: &Location, version: &dyn TableVersion
 async fn delete(parts: Parts<'_>, files: Vec<Holding>, deleted: &mut Deleted) -> Result<()> {
     for batch in files.chunks(BATCH) {
         let places = batch.iter().map(|file| file.location.clone()).collect();
-        let errors = parts.store.delete_all(places).await;
-        let about = errors.iter().flat_map(|error| error.context()).filter(|(key, _)| *key == "place");
-        let failed: HashSet<&str> = about.map(|(_, place)| place.as_str()).collect();
-        let is_gone = |file: &&Holding| failed.is_empty() || !failed.contains(file.location.to_string().as_str());
-        batch.iter().filter(is_gone).for_each(|file| deleted.tally.add(file));
-        deleted.failed += errors.len() as u64;
+        let answers = parts.store.delete_each(places).await;
+        let mut failures = Vec::new();
+        for (file, answer) in batch.iter().zip(answers) {
+            match answer {
+                Ok(()) => deleted.tally.add(file),
+                Err(error) => failures.push(error),
+            }
+        }
+        deleted.failed += failures.len() as u64;
         let room = FAILURES.saturating_sub(deleted.failures.len());
-        deleted.failures.extend(errors.iter().take(room).map(ToString::to_string));
-        if errors.len() == batch.len() && batch.len() >= HOPELESS {
-            return Err(Error::unavailable("storage deletes nothing").about("files", batch.len()).because(first(errors)));
+        deleted.failures.extend(failures.iter().take(room).map(ToString::to_string));
+        if failures.len() == batch.len() && batch.len() >= HOPELESS {
+            return Err(Error::unavailable("storage deletes nothing").about("files", batch.len()));
         }
     }
     Ok(())
-}
-
-fn first(errors: Vec<Error>) -> Error {
-    errors.into_iter().next().unwrap_or_else(|| Error::bug("no failure among failures"))
 }
 
 /// Whether a file of the notes' folder is a journal.

@@ -156,6 +156,25 @@ pub async fn undo(parts: Parts<'_>, announced: Announced, base: &dyn TableVersio
     }
 }
 
+/// What the names of files contain that runs write, or wrote before they died, whose notes lie at the table. Whoever else deletes files there leaves
+/// those alone: they are cleaned up by [`clean`] once it is certain that their run is dead.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer.
+pub async fn marks(parts: Parts<'_>, root: &Location) -> Result<Vec<String>> {
+    let mut marks = Vec::new();
+    let mut notes = parts.store.list(&root.child(FOLDER));
+    while let Some(meta) = notes.try_next().await? {
+        let Some(bytes) = parts.store.get_if_exists(&meta.location).await? else { continue };
+        // Half a note is all its run ever wrote.
+        if let Ok(note) = serde_json::from_slice::<Note>(&bytes) {
+            marks.extend(note.marks());
+        }
+    }
+    Ok(marks)
+}
+
 /// Deletes what dead runs left at the table, and returns how many files that were.
 ///
 /// # Errors

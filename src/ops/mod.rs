@@ -9,9 +9,14 @@ pub mod inspect;
 pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
+pub mod manifests;
+pub mod orphans;
 pub mod query;
+pub mod references;
+pub mod restore;
 pub mod territory;
 pub mod totals;
+pub mod upkeep;
 
 use async_trait::async_trait;
 

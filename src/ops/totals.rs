@@ -19,7 +19,7 @@ const FOOTERS: usize = 16;
 /// # Errors
 ///
 /// What the format or, for files without a row count, the engine reports.
-pub async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
+pub(super) async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
     let mut counter = Counter::default();
     let mut files = version.files(false);
     while let Some(file) = files.try_next().await? {
@@ -29,7 +29,7 @@ pub async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result
 }
 
 /// Counts live rows. Files whose metadata tells the count are summed up at once, others are read in portions.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Counter {
     totals: Totals,
     deletes: HashSet<String>,
@@ -37,6 +37,11 @@ pub(super) struct Counter {
 }
 
 impl Counter {
+    /// Counts `file` of `version` in.
+    ///
+    /// # Errors
+    ///
+    /// As [`totals`].
     pub(super) async fn add(&mut self, version: &dyn TableVersion, engine: &dyn Rewriter, file: &DataFile) -> Result<()> {
         self.totals.files += 1;
         self.totals.bytes = self.totals.bytes.plus(file.size);
@@ -78,6 +83,11 @@ impl Counter {
         Ok(())
     }
 
+    /// The sums.
+    ///
+    /// # Errors
+    ///
+    /// As [`totals`].
     pub(super) async fn finish(mut self, version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
         self.read_unsure(version, engine).await?;
         self.totals.delete_files = self.deletes.len() as u64;
@@ -86,7 +96,7 @@ impl Counter {
 }
 
 /// Live rows as far as metadata alone tells: a deletion vector's cardinality is exact, files of positions may name rows twice or not at all.
-fn known_live_rows(file: &DataFile) -> Option<u64> {
+pub(super) fn known_live_rows(file: &DataFile) -> Option<u64> {
     let mut rows = file.rows?;
     for delete in &*file.deletes {
         if delete.kind != DeleteKind::Vector {

@@ -4,13 +4,13 @@
 
 mod answer;
 pub mod counting;
+mod deletion;
 pub mod faulty;
 pub mod local;
 pub mod moved;
 pub mod resolve;
 mod writer;
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -284,36 +284,29 @@ impl Store {
         }
     }
 
-    /// Deletes every one of `locations`, in as few requests as storage can, and says which could not be.
+    /// Deletes every one of `locations`, and says which could not be.
     pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
-        let mut errors = Vec::new();
-        let mut by_store: Vec<(Arc<dyn ObjectStore>, HashMap<Path, Location>)> = Vec::new();
-        for location in locations {
-            match self.resolver.resolve(&location) {
-                Ok((store, path)) => match by_store.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &store)) {
-                    Some((_, places)) => {
-                        places.insert(path, location);
-                    }
-                    None => by_store.push((store, HashMap::from([(path, location)]))),
-                },
-                Err(error) => errors.push(error),
-            }
+        self.delete_each(locations).await.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Deletes every one of `locations`, many in one request where storage can. The answers are in their order; one that is not there is deleted
+    /// already.
+    pub async fn delete_each(&self, locations: Vec<Location>) -> Vec<Result<()>> {
+        deletion::delete_each(&*self.resolver, &locations).await
+    }
+
+    /// Where the folder `folder` lies if a link leads to it; `None` if it lies where its name says, is not there, or storage has no links.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the disk did not answer.
+    pub async fn behind_links(&self, folder: &Location) -> Result<Option<Location>> {
+        let place = self.moves().map_or_else(|| folder.clone(), |moves| moves.place_of(folder));
+        if place.scheme() != "file" {
+            return Ok(None);
         }
-        for (store, mut places) in by_store {
-            if places.len() > 1 {
-                let paths: Vec<_> = places.keys().cloned().map(Ok).collect();
-                let mut answers = store.delete_stream(futures::stream::iter(paths).boxed());
-                while let Some(answer) = answers.next().await {
-                    if let Ok(path) = answer {
-                        places.remove(&path);
-                    }
-                }
-            }
-            // Of a request that fails nobody says which object was in the way: the rest is asked for one by one.
-            let results = futures::stream::iter(places.into_values()).map(|place| async move { self.delete(&place).await });
-            errors.extend(results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect::<Vec<_>>().await);
-        }
-        errors
+        let lies = local::behind_links(&place).await?.filter(|lies| *lies != place);
+        Ok(lies.map(|lies| self.moves().map_or_else(|| lies.clone(), |moves| moves.name_of(&lies))))
     }
 
     /// Everything below `prefix`, collected. For small folders only.

@@ -4,9 +4,11 @@
 //! had: what we do not know survives. The place of the current metadata is a [`Pointer`]'s business.
 
 mod avro;
+mod bookkeeping;
 mod check;
 mod commit;
 mod commit_deletes;
+mod complete;
 mod dangling;
 mod delete_files;
 mod deletes;
@@ -14,9 +16,13 @@ mod document;
 mod equality;
 mod features;
 mod history;
+mod holdings;
 mod manifest;
 mod manifest_list;
+mod manifest_merge;
+mod manifest_plan;
 mod manifest_schema;
+mod manifest_summary;
 mod manifest_write;
 mod metadata;
 mod names;
@@ -30,6 +36,7 @@ mod references;
 mod refs;
 mod reshape;
 mod retention;
+mod rewrite_manifests;
 mod row_deletes;
 mod row_delta;
 mod rules;

@@ -1,7 +1,5 @@
 //! How long a table keeps its snapshots and references (Iceberg spec, "Snapshot Retention Policy"; table properties).
 
-use serde_json::Value as Json;
-
 use super::metadata::Metadata;
 use crate::error::{Error, Result};
 use crate::formats::Reference;
@@ -47,16 +45,15 @@ fn damaged(property: &'static str) -> Error {
 
 /// Every branch and tag, by name, with its own retention.
 pub(super) fn references(metadata: &Metadata) -> Vec<Reference> {
-    let own = |name: &str, key: &str| metadata.doc.get("refs")?.get(name)?.get(key).and_then(Json::as_i64);
     let mut all: Vec<Reference> = metadata
         .refs()
         .map(|known| Reference {
             name: known.name.to_string(),
             version: Version(known.snapshot),
             is_branch: known.is_branch,
-            max_ref_age_ms: own(known.name, "max-ref-age-ms"),
-            max_snapshot_age_ms: own(known.name, "max-snapshot-age-ms"),
-            min_snapshots_to_keep: own(known.name, "min-snapshots-to-keep").and_then(|count| u64::try_from(count).ok()),
+            max_ref_age_ms: known.max_ref_age_ms,
+            max_snapshot_age_ms: known.max_snapshot_age_ms,
+            min_snapshots_to_keep: known.min_snapshots_to_keep,
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -65,7 +62,7 @@ pub(super) fn references(metadata: &Metadata) -> Vec<Reference> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::error::Kind;

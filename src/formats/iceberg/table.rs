@@ -7,18 +7,19 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::manifest_list::ManifestFile;
 use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, output, reach, reshape, retention, row_deletes, rules, travel, upkeep};
+use super::{features, history, holdings, output, reach, reshape, retention, rewrite_manifests, row_deletes, rules, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec,
-    Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -152,6 +153,22 @@ impl TableVersion for IcebergVersion {
         retention::retention(&self.scan.metadata)
     }
 
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        travel::log(&self.scan.metadata).into_iter().map(|(made, id)| (Timestamp(made), Version(id))).collect()
+    }
+
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        let lists = |manifests: Arc<Vec<ManifestFile>>| {
+            let list = move |at: usize| manifests.get(at).map(ManifestFile::listed);
+            futures::stream::iter((0..).map_while(list).map(Ok))
+        };
+        futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
+    }
+
     fn defaults(&self) -> Defaults {
         output::defaults(&self.scan.metadata)
     }
@@ -224,6 +241,10 @@ impl TableVersion for IcebergVersion {
         upkeep::offer(self, upkeep, now).await
     }
 
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        rewrite_manifests::plan(self, wishes).await
+    }
+
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
         super::commit::find(&self.scan.metadata, operation, part, since)
     }
@@ -241,6 +262,10 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self)
     }
 
     fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {

@@ -8,7 +8,7 @@ use super::metadata::{Metadata, SnapshotView, wrong};
 use super::pointer::{NewMetadata, Swap};
 use super::refs::MAIN;
 use super::table::IcebergVersion;
-use super::{document, features, rules};
+use super::{document, features, rewrite_manifests, rules};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::model::{Forget, NewReference, Upkeep, UpkeepKind, Version};
@@ -16,6 +16,9 @@ use crate::units::Timestamp;
 
 /// Tries `upkeep` once on top of `version`.
 pub(super) async fn offer(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Answer {
+    if let UpkeepKind::RewriteManifests(wishes) = &upkeep.kind {
+        return rewrite_manifests::offer(version, upkeep, wishes, now).await;
+    }
     let metadata = &version.scan.metadata;
     let new = match prepare(version, upkeep, now).await {
         Ok(new) => new,
@@ -62,7 +65,7 @@ fn next(metadata: &Metadata, kind: &UpkeepKind, time: i64) -> Result<Json> {
         UpkeepKind::SetReference(reference) => set_reference(metadata, members, reference)?,
         UpkeepKind::DropReference(name) => drop_references(members, [name])?,
         UpkeepKind::Restore(version) => restore(metadata, members, *version, time)?,
-        UpkeepKind::RewriteManifests => return Err(Error::unsupported("manifests are not rewritten by changing metadata alone")),
+        UpkeepKind::RewriteManifests(_) => return Err(Error::unsupported("manifests are not rewritten by changing metadata alone")),
     }
     document::succeed(metadata, members, time)?;
     Ok(doc)
@@ -113,14 +116,16 @@ fn set_reference(metadata: &Metadata, members: &mut Map<String, Json>, new: &New
             return Err(Error::refused(what).about("reference", &new.name).hint("drop it first"));
         }
     }
-    let mut json = json!({"snapshot-id": new.version.0, "type": if new.is_branch { "branch" } else { "tag" }});
-    if let Some(members) = json.as_object_mut() {
-        let mut set = |key: &str, value: Option<Json>| value.map(|value| members.insert(key.into(), value));
-        set("max-ref-age-ms", new.max_ref_age_ms.map(Json::from));
-        set("max-snapshot-age-ms", new.max_snapshot_age_ms.map(Json::from));
-        set("min-snapshots-to-keep", new.min_snapshots_to_keep.map(Json::from));
-    }
-    refs.insert(new.name.clone(), json);
+    let json = refs.entry(&new.name).or_insert_with(|| json!({"type": if new.is_branch { "branch" } else { "tag" }}));
+    let members = json.as_object_mut().ok_or_else(|| wrong("a branch or tag is no object"))?;
+    members.insert("snapshot-id".into(), new.version.0.into());
+    let mut set = |key: &str, value: Option<Json>| match value {
+        Some(value) => members.insert(key.into(), value),
+        None => members.remove(key),
+    };
+    set("max-ref-age-ms", new.max_ref_age_ms.map(Json::from));
+    set("max-snapshot-age-ms", new.max_snapshot_age_ms.map(Json::from));
+    set("min-snapshots-to-keep", new.min_snapshots_to_keep.map(Json::from));
     Ok(())
 }
 
