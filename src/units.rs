@@ -5,7 +5,7 @@ use std::iter::Sum;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::TimeZone;
+use chrono::{Offset, TimeZone};
 
 use crate::error::{Error, Result};
 
@@ -114,9 +114,25 @@ pub fn parse_time(text: &str, zone: Option<&str>) -> Result<Timestamp> {
     let zone: arrow_array::timezone::Tz = zone.parse().map_err(|_| wrong("there is no such time zone").about("zone", zone))?;
     match zone.from_local_datetime(&wall) {
         chrono::LocalResult::Single(time) => Ok(Timestamp(time.timestamp_millis())),
-        chrono::LocalResult::Ambiguous(..) => Err(wrong("the clocks of the zone showed this time twice: give an offset")),
-        chrono::LocalResult::None => Err(wrong("the clocks of the zone never showed this time: give an offset")),
+        chrono::LocalResult::Ambiguous(first, second) => {
+            let readings = [first.fixed_offset(), second.fixed_offset()].map(|time| time.to_rfc3339()).join(" or ");
+            Err(wrong("the clocks of the zone showed this time twice: give an offset").about("readings", readings))
+        }
+        chrono::LocalResult::None => {
+            let wrong = wrong("the clocks of the zone never showed this time: give an offset");
+            Err(readings_across(&zone, wall).into_iter().fold(wrong, |error, readings| error.about("readings", readings)))
+        }
     }
+}
+
+/// What `wall` means by the clocks of a day before it, and by those of a day after it.
+fn readings_across(zone: &impl TimeZone, wall: chrono::NaiveDateTime) -> Option<String> {
+    let day = chrono::TimeDelta::days(1);
+    let reading = |near: Option<chrono::NaiveDateTime>| {
+        let offset = zone.offset_from_local_datetime(&near?).earliest()?;
+        Some(offset.fix().from_local_datetime(&wall).single()?.to_rfc3339())
+    };
+    Some(format!("{} or {}", reading(wall.checked_sub_signed(day))?, reading(wall.checked_add_signed(day))?))
 }
 
 /// Reads a duration: `7d`, `72h`, `90m`, `30s`, `500ms` or ISO 8601 (`P7D`, `PT1H30M`).

@@ -18,6 +18,7 @@ use super::parquet::read::{Input, RowWidth};
 use super::parquet::resolve::Column;
 use super::parquet::source::Source;
 use super::parquet::target::Target;
+use super::scan::Filter;
 use crate::error::{Error, Result};
 use crate::model::{DataFile, FileFormat, Lineage, OutputSpec, RowDeletes};
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub(super) struct RowReader<'a> {
     pub(super) widths: RowWidth,
     /// Whether files have to store every column: nothing is filled in.
     pub(super) complete: bool,
+    /// What rows have to match that are asked for: others may be left out.
+    pub(super) filter: Option<&'a Filter>,
 }
 
 /// What is at hand of a file before it is read.
@@ -51,7 +54,7 @@ impl<'a> RowReader<'a> {
     /// A reader of rows with the columns of `target`, which was made for `output`. `output` also says how columns are recognised and which are the
     /// same for the whole partition; nothing else of it matters.
     pub(super) fn new(store: Store, runtime: Handle, target: &'a Target, output: &'a OutputSpec, budget: Budget) -> Self {
-        Self { store, runtime, target, output, budget, widths: RowWidth::default(), complete: false }
+        Self { store, runtime, target, output, budget, widths: RowWidth::default(), complete: false, filter: None }
     }
 
     /// Hands every batch of rows of `file` that `deletes` leaves alive to `each`, in file order. Blocks: for blocking threads only.
@@ -67,7 +70,10 @@ impl<'a> RowReader<'a> {
                 let opened = start.parquet(source, file)?;
                 let input = Input::new((file, &opened), self.target, self.output, self.budget, &self.widths)?;
                 self.check(input.columns()).map_err(|e| e.about("file", &file.location))?;
-                input.read(deletes, each)
+                match self.filter {
+                    Some(filter) => input.only(filter, self.output).read(deletes, each),
+                    None => input.read(deletes, each),
+                }
             }
             FileFormat::Orc | FileFormat::Avro => foreign::read(self, file, deletes, (source, start.fetched), each),
         }

@@ -1,4 +1,4 @@
-//! Rows as queries see them: names as users see them, UUIDs as text, every decimal in 128 bits.
+//! Rows as queries see them: names as users see them, UUIDs as text, every decimal in 128 bits, a variant as a struct of its two binaries.
 
 use std::sync::Arc;
 
@@ -9,26 +9,11 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, FieldRef, Fields, Schema as ArrowSchema, SchemaRef};
 
 use super::parquet::target::arrow_primitive;
-use crate::error::{Error, Result};
 use crate::model::{Field, Primitive, Schema, Type};
 
 /// The schema of rows of `schema`.
 pub(super) fn visible(schema: &Schema) -> SchemaRef {
     Arc::new(ArrowSchema::new(schema.fields.iter().map(visible_field).collect::<Vec<_>>()))
-}
-
-/// Whether columns of `schema` can be shown.
-///
-/// # Errors
-///
-/// `Unsupported` naming one that cannot: a variant.
-pub(super) fn check_visible(schema: &Schema) -> Result<()> {
-    match schema.leaves_and_groups().find(|field| field.ty == Type::Primitive(Primitive::Variant)) {
-        None => Ok(()),
-        Some(field) => Err(Error::unsupported("variant columns cannot be queried yet")
-            .about("column", &field.name)
-            .hint("leave the column out: name the other columns instead of *")),
-    }
 }
 
 fn visible_field(field: &Field) -> ArrowField {

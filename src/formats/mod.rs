@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention,
-    RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -98,7 +98,7 @@ pub struct Reference {
     /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches); `None` is as the table says.
-    pub min_snapshots_to_keep: Option<u32>,
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 /// Where the rows of a file go when they are written again.
@@ -158,6 +158,22 @@ pub trait TableVersion: Send + Sync {
         no_stream("the table's history cannot be listed")
     }
 
+    /// What was the newest version of the main line since when, oldest first, where the format keeps such a log besides its versions (Iceberg): a
+    /// roll-back is an entry of its own. A time means the last entry until then.
+    fn timeline(&self) -> Vec<(Timestamp, Version)> {
+        Vec::new()
+    }
+
+    /// What whoever reads this version ought to know of how it was found.
+    fn remark(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The lists of files that this version is made of; none where the format has no such thing.
+    fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
+        futures::stream::empty().boxed()
+    }
+
     /// How long the table keeps its past.
     ///
     /// # Errors
@@ -165,6 +181,15 @@ pub trait TableVersion: Send + Sync {
     /// `Corrupt` for a property that is none of its kind: nothing may then be deleted.
     fn retention(&self) -> Result<Retention> {
         Err(Error::unsupported("how long the table keeps its past is not known"))
+    }
+
+    /// The size and state of the metadata that readers of this version depend on.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` or `NotFound` for metadata that had to be read.
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        Ok(Bookkeeping::default())
     }
 
     /// Defaults from the table's properties.
@@ -292,6 +317,29 @@ pub trait TableVersion: Send + Sync {
     /// As [`Self::holdings`].
     fn released<'a>(&'a self, _gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
         no_stream("what only old versions refer to cannot be told")
+    }
+
+    /// Removes from `candidates` every file that this version, an older one that can still be read, or the table itself refers to: what is left may
+    /// be deleted. Files that the newest metadata only remembers as deleted are not referred to where the format can tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::holdings`]: nothing may then be deleted.
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut holdings = self.holdings();
+        while let Some(holding) = holdings.next().await {
+            candidates.remove(&holding?.location);
+        }
+        Ok(())
+    }
+
+    /// Schemas and partition specs that nothing refers to once `gone` are forgotten; none where the format keeps one of each.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading what stays.
+    async fn unused_rules(&self, _gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        Ok(UnusedRules::default())
     }
 
     /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.

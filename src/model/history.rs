@@ -24,7 +24,7 @@ pub struct HistoryEntry {
 }
 
 /// What a file is to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// Rows.
@@ -62,13 +62,36 @@ pub struct Holding {
     pub size: Option<Bytes>,
 }
 
+/// A list of files that a version is made of (Iceberg: a manifest). Counts are of added, existing and deleted files, where the table says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileList {
+    /// Where it lies, as the table spells it.
+    pub path: String,
+    /// Its bytes.
+    pub size: Bytes,
+    /// The partition spec of its files.
+    pub spec_id: Option<i32>,
+    /// Whether it lists delete files; else data files.
+    pub of_deletes: bool,
+    /// The version it was added in.
+    pub added_version: Option<Version>,
+    /// When it was added, as a sequence number.
+    pub sequence: Option<i64>,
+    /// The least sequence number of its live files.
+    pub min_sequence: Option<i64>,
+    /// Added, existing and deleted files.
+    pub files: [Option<i64>; 3],
+    /// Their rows.
+    pub rows: [Option<i64>; 3],
+}
+
 /// How long a table keeps its past: its properties, else its format's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Whether files of the past may be deleted at all (Iceberg `gc.enabled`).
     pub collectable: bool,
     /// A version older than this may go, in milliseconds (Iceberg `history.expire.max-snapshot-age-ms`; Delta
-    /// `delta.deletedFileRetentionDuration`, counted from when it was replaced).
+    /// the longer of `delta.deletedFileRetentionDuration` and `delta.logRetentionDuration`, counted from when it was replaced).
     pub max_age_ms: i64,
     /// So many of the newest versions of each branch stay whatever their age.
     pub min_versions: u64,

@@ -143,6 +143,22 @@ pub struct Forget {
     pub unused_rules: bool,
 }
 
+/// Schemas and partition specs that nothing of a table refers to, by their ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct UnusedRules {
+    /// Schemas that are neither current nor those of a version.
+    pub schemas: Vec<i64>,
+    /// Partition specs that are neither current nor those of a file.
+    pub specs: Vec<i64>,
+}
+
+impl UnusedRules {
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.schemas.is_empty() && self.specs.is_empty()
+    }
+}
+
 /// A branch or tag as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewReference {
@@ -159,5 +175,5 @@ pub struct NewReference {
     /// How old its versions may become before they may go, in milliseconds (branches).
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches).
-    pub min_snapshots_to_keep: Option<u32>,
+    pub min_snapshots_to_keep: Option<u64>,
 }

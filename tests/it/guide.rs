@@ -20,7 +20,8 @@ fn run(words: &str, folder: &Path) -> String {
     let bin = Path::new(env!("CARGO_BIN_EXE_otf")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let script = format!("exec 2>&1; {words}");
-    let output = Command::new("sh").args(["-c", &script]).current_dir(folder).env_clear().env("PATH", path).env("HOME", folder).output().unwrap();
+    let output =
+        Command::new("sh").args(["-c", &script]).current_dir(folder).env_clear().env("PATH", path).env("HOME", folder).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -40,7 +41,11 @@ fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let place = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &place) } else { drop(std::fs::copy(entry.path(), place).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), place).unwrap();
+        }
     }
 }
 
@@ -51,7 +56,8 @@ fn steady(text: &str, folder: &Path) -> String {
     for line in text.lines() {
         let words: Vec<String> = line.trim_end().split(' ').map(word).collect();
         // Columns are as wide as their widest value: only the words are compared.
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty() && !word.chars().all(|c| c == '─')).collect();
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).filter(|word| !word.is_empty() && !word.chars().all(|c| c == '─')).collect();
         writeln!(out, "{}", words.join(" ")).unwrap();
     }
     out

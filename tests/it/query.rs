@@ -1,27 +1,10 @@
-//! `otf query` as people run it: rows by content, earlier states, outputs, refusals. Golden tables: every version has the rows that other readers
-//! counted.
+//! `otf query` as people run it: rows by content, earlier states, outputs, refusals.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use futures::TryStreamExt;
-use otf::catalog::PathPointer;
-use otf::engine::scan::FileScanner;
-use otf::engine::sql::{DataFusionSql, Settings};
-use otf::error::{Kind, Result};
-use otf::formats::Table;
-use otf::formats::delta::DeltaTable;
-use otf::formats::iceberg::IcebergTable;
-use otf::location::Location;
-use otf::ops::query::{self, Tables, statement::Request};
-use otf::store::Store;
-use otf::units::Bytes;
 use serde_json::Value;
-
-use crate::support::golden::{Moved, folder as golden_folder};
 
 /// Runs a query in `folder`; returns what came of it.
 fn otf(folder: &Path, words: &[&str]) -> Output {
@@ -106,7 +89,7 @@ fn what_is_not_there_and_what_would_write_is_refused_with_its_status() {
         (&["SELECT * FROM './delta_plain' VERSION AS OF 'dev'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01T00:00:00Z'"], 3, "not-found"),
         (&["SELECT * FROM './delta_plain' TIMESTAMP AS OF '1970-01-01'"], 2, "usage"),
-        (&["SELECT * FROM './delta_plain$history'"], 3, "unsupported"),
+        (&["SELECT * FROM './delta_plain$refs'"], 3, "unsupported"),
         (&["SELECT nothing FROM './delta_plain'"], 2, "usage"),
         (&["SELECT id, id FROM './delta_plain'"], 2, "usage"),
         (&["SELECT 1 / 0"], 2, "usage"),
@@ -167,65 +150,4 @@ fn a_sort_larger_than_the_budget_spills_and_loses_no_row() {
     let wanted: Vec<String> = (100_000..500_000).rev().map(|number: u32| number.to_string().repeat(12)).collect();
     assert!(rows == wanted, "{} rows", rows.len());
     assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0);
-}
-
-struct Golden {
-    store: Store,
-    iceberg: bool,
-}
-
-#[async_trait::async_trait]
-impl Tables for Golden {
-    async fn open(&self, reference: &str) -> Result<Box<dyn Table>> {
-        let root = Location::parse(reference)?;
-        Ok(if self.iceberg {
-            let pointer = Arc::new(PathPointer::new(self.store.clone(), root.clone()));
-            Box::new(IcebergTable::new(self.store.clone(), root, pointer))
-        } else {
-            Box::new(DeltaTable::new(self.store.clone(), root))
-        })
-    }
-}
-
-#[test]
-fn every_version_of_the_golden_tables_has_the_rows_that_other_readers_counted() {
-    let Some(golden) = golden_folder() else { return eprintln!("OTF_GOLDEN is not set: no golden tables were read") };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (mut counted, mut wrong) = (0, Vec::new());
-    for (oracle, iceberg) in [("delta-versions.json", false), ("iceberg-replay-normalised.json", true)] {
-        let text = std::fs::read(golden.join("oracle").join(oracle)).unwrap();
-        let tables: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap();
-        for (name, found) in tables.iter().filter(|(name, _)| name.starts_with(if iceberg { "iceberg/" } else { "delta/" })) {
-            let versions = if iceberg { &found["per_snapshot"] } else { found };
-            let Some(root) = root_of(&golden.join(name)) else { continue };
-            for (version, rows) in versions.as_object().into_iter().flatten().filter_map(|(version, rows)| Some((version, rows.as_u64()?)))
-            {
-                let store = Store::new(Arc::new(Moved::new(&root)));
-                let count = runtime.block_on(count(&Golden { store: store.clone(), iceberg }, &store, &root, version));
-                match count {
-                    Ok(count) if count == rows => counted += 1,
-                    Err(error) if matches!(error.kind(), Kind::Unsupported | Kind::NotFound | Kind::Refused) => {}
-                    other => wrong.push(format!("{name} at {version}: {other:?}, not {rows}")),
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(counted > 500, "only {counted} versions were counted");
-}
-
-/// Some golden Delta tables lie in a folder of theirs.
-fn root_of(folder: &Path) -> Option<PathBuf> {
-    let delta = folder.join("delta");
-    if delta.join("_delta_log").is_dir() { Some(delta) } else { folder.is_dir().then(|| folder.to_path_buf()) }
-}
-
-async fn count(tables: &Golden, store: &Store, root: &Path, version: &str) -> Result<u64> {
-    let scanner = Arc::new(FileScanner::new(store.clone(), Bytes::mib(64), tokio::runtime::Handle::current()));
-    let engine = DataFusionSql::new(Settings { memory: Bytes::mib(256), threads: 2, temp_dir: std::env::temp_dir() }, scanner);
-    let sql = format!("SELECT count(*) FROM '{}' VERSION AS OF {version}", root.display());
-    let request = Request { sql: &sql, named: &[], as_of: None, zone: None, explain: false };
-    let answer = query::run(&request, tables, &engine).await?;
-    let batches: Vec<_> = answer.rows.try_collect().await?;
-    Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).sum::<i64>().unsigned_abs())
 }

@@ -99,8 +99,8 @@ pub struct BranchSettings {
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub max_snapshot_age: Option<i64>,
     /// How many of its versions stay whatever their age [default: as the table says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub min_snapshots_to_keep: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 /// A reference by its name.
@@ -147,7 +147,7 @@ struct Settings<'a> {
     at: &'a AtArgs,
     retain: Option<i64>,
     max_snapshot_age: Option<i64>,
-    min_snapshots_to_keep: Option<u32>,
+    min_snapshots_to_keep: Option<u64>,
 }
 
 impl<'a> From<&'a TagSettings> for Settings<'a> {

@@ -60,7 +60,10 @@ pub async fn run(args: &RestoreArgs, session: &Session) -> Result<u8> {
 fn text(plan: &PlanDocument) -> String {
     let mut text = String::new();
     let made = plan.made.as_ref().map_or_else(String::new, |time| format!(" of {time}"));
-    line(&mut text, &format!("back to version {}{made}: {}, {}", plan.to, plural(plan.result.files, "file"), plural(plan.result.rows, "row")));
+    line(
+        &mut text,
+        &format!("back to version {}{made}: {}, {}", plan.to, plural(plan.result.files, "file"), plural(plan.result.rows, "row")),
+    );
     line(&mut text, &share("goes", &plan.goes));
     line(&mut text, &share("comes back", &plan.comes_back));
     line(&mut text, &format!("{} stay", plural(plan.stays, "file")));

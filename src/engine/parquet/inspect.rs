@@ -187,6 +187,11 @@ fn collect(fields: &[Field], columns: &[Column], above: &[usize], found: &mut Ve
     }
 }
 
+/// The ids of columns of single values that a file stores in the form of the table's types, outside lists and maps.
+pub(super) fn kept_as_is(fields: &[Field], columns: &[Column]) -> BTreeSet<i32> {
+    stored(fields, columns).into_iter().filter(|column| column.as_is).map(|column| column.id).collect()
+}
+
 /// Every column of single values outside lists and maps.
 fn primitives(fields: &[Field], above: &[usize], found: &mut Vec<Stored>) {
     for (at, field) in fields.iter().enumerate() {

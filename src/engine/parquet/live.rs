@@ -34,6 +34,11 @@ impl<'a> LiveRows<'a> {
         Ok(Self { deleted, next: 0 })
     }
 
+    /// The position of the next row.
+    pub(in crate::engine) const fn position(&self) -> u64 {
+        self.next
+    }
+
     /// The live rows among the next `count`, as ascending, disjoint ranges of positions in the file.
     pub(in crate::engine) fn among_next(&mut self, count: u64) -> Vec<Range<u64>> {
         let end = self.next.saturating_add(count);

@@ -1,6 +1,6 @@
 //! The live rows of one file, in the columns of the target.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,10 +12,12 @@ use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::{Opened, chunk_range};
 use super::live::{LiveRows, Positions};
+use super::prune::{Pruner, Verdict, intersect};
 use super::resolve::{Column, Constants, resolve};
 use super::source::SourceReader;
 use super::target::Target;
 use crate::engine::rows::{Each, Shaper};
+use crate::engine::scan::{Filter, Preview};
 use crate::error::{Error, Result};
 use crate::model::{DataFile, OutputSpec, RowDeletes};
 
@@ -35,6 +37,8 @@ pub(in crate::engine) struct Input<'a> {
     reader: ArrowReaderMetadata,
     budget: Budget,
     widths: &'a RowWidth,
+    /// Leaves out rows that cannot match.
+    pruner: Option<RefCell<Pruner<'a>>>,
 }
 
 /// Bytes that decoded rows take, as far as seen. Dictionaries hide it from footers: a page of a few bytes may stand for thousands of long texts.
@@ -74,7 +78,13 @@ impl<'a> Input<'a> {
         };
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
         let shaper = Shaper { file, target, columns: resolution.columns };
-        Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths })
+        Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths, pruner: None })
+    }
+
+    /// Leaves out rows of which the file says that they cannot match `filter`; `output` says how columns are recognised.
+    pub(in crate::engine) fn only(mut self, filter: &'a Filter, output: &OutputSpec) -> Self {
+        self.pruner = Pruner::new(self.file, self.opened, filter, output).map(RefCell::new);
+        self
     }
 
     /// What is made of the file's columns.
@@ -92,7 +102,7 @@ impl<'a> Input<'a> {
         let mut before = 0;
         for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
             let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-            let mut alive = live.among_next(rows);
+            let mut alive = self.matching(index, before, live.among_next(rows))?;
             if self.widths.0.get() == 0 && !alive.is_empty() {
                 // Before anything is known of the rows, a few are read by themselves.
                 let (few, others) = split(alive, PROBE_ROWS);
@@ -107,6 +117,66 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
+    /// What reading the rows that `deletes` leaves alive comes to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub(in crate::engine) fn preview(&self, deletes: &RowDeletes) -> Result<Preview> {
+        let mut live = LiveRows::new(deletes, self.opened.rows).map_err(|e| e.about("file", &self.file.location))?;
+        let mut seen = Preview::default();
+        for (index, group) in self.opened.metadata.row_groups().iter().enumerate() {
+            let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+            let alive = live.among_next(rows);
+            let count: u64 = alive.iter().map(|range| range.end - range.start).sum();
+            let bytes = self.chunks(index).iter().map(|chunk| chunk.end - chunk.start).sum();
+            seen.row_groups.add(bytes);
+            let verdict = match &self.pruner {
+                Some(pruner) if count > 0 => pruner.borrow_mut().judge(index)?,
+                _ => Verdict::Any,
+            };
+            match verdict {
+                _ if count == 0 => seen.deleted.add(bytes),
+                Verdict::Any => seen.rows = seen.rows.saturating_add(count),
+                Verdict::NoneByStatistics => seen.by_statistics.add(bytes),
+                Verdict::NoneByBloomFilter => seen.by_bloom_filter.add(bytes),
+                Verdict::Some(within) => {
+                    let first = live.position().saturating_sub(rows);
+                    let within: Vec<Range<u64>> = within.into_iter().map(|rows| first + rows.start..first + rows.end).collect();
+                    let left: u64 = intersect(&alive, &within).iter().map(|range| range.end - range.start).sum();
+                    if left == 0 {
+                        seen.by_page_index.add(bytes);
+                    } else {
+                        seen.rows_by_page_index = seen.rows_by_page_index.saturating_add(count - left);
+                    }
+                    seen.rows = seen.rows.saturating_add(left);
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Where the chunks of the columns to read lie in a row group.
+    fn chunks(&self, index: usize) -> Vec<Range<u64>> {
+        let group = self.opened.metadata.row_group(index);
+        let mask = ProjectionMask::roots(self.opened.metadata.file_metadata().schema_descr(), self.roots.iter().copied());
+        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.opened.source.size())).collect()
+    }
+
+    /// Those of the rows `alive` (positions in the file) of the row group whose first row is `first` that may match.
+    fn matching(&self, index: usize, first: u64, alive: Vec<Range<u64>>) -> Result<Vec<Range<u64>>> {
+        let Some(pruner) = self.pruner.as_ref().filter(|_| !alive.is_empty()) else { return Ok(alive) };
+        Ok(match pruner.borrow_mut().judge(index)? {
+            Verdict::Any => alive,
+            Verdict::NoneByStatistics | Verdict::NoneByBloomFilter => Vec::new(),
+            Verdict::Some(within) => {
+                let within: Vec<Range<u64>> = within.into_iter().map(|rows| first + rows.start..first + rows.end).collect();
+                intersect(&alive, &within)
+            }
+        })
+    }
+
     /// Reads the rows `alive` (positions in the file) of the row group whose first row is `first`.
     fn row_group(&self, index: usize, first: u64, alive: Vec<Range<u64>>, each: &mut Each<'_>) -> Result<()> {
         let location = &self.file.location;
@@ -114,9 +184,7 @@ impl<'a> Input<'a> {
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
         let descriptor = self.opened.metadata.file_metadata().schema_descr();
         let mask = ProjectionMask::roots(descriptor, self.roots.iter().copied());
-        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let chunks: Vec<_> = chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.opened.source.size())).collect();
-        self.opened.source.expect(chunks, self.budget.window);
+        self.opened.source.expect(self.chunks(index), self.budget.window);
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(SourceReader(Arc::clone(&self.opened.source)), self.reader.clone())
                 .with_row_groups(vec![index])

@@ -118,7 +118,7 @@ fn bounds(statistics: &Statistics, ty: Primitive) -> (Option<Value>, Option<Valu
     }
 }
 
-fn from_int(v: i32, ty: Primitive) -> Option<Value> {
+pub(super) fn from_int(v: i32, ty: Primitive) -> Option<Value> {
     match ty {
         Primitive::Byte | Primitive::Short | Primitive::Int | Primitive::Date => Some(Value::Int(v)),
         Primitive::Decimal(_, scale) => Some(Value::Decimal(i128::from(v), scale)),
@@ -126,7 +126,7 @@ fn from_int(v: i32, ty: Primitive) -> Option<Value> {
     }
 }
 
-fn from_long(v: i64, ty: Primitive) -> Option<Value> {
+pub(super) fn from_long(v: i64, ty: Primitive) -> Option<Value> {
     match ty {
         Primitive::Decimal(_, scale) => Some(Value::Decimal(i128::from(v), scale)),
         Primitive::Long
@@ -139,7 +139,7 @@ fn from_long(v: i64, ty: Primitive) -> Option<Value> {
     }
 }
 
-fn from_bytes(raw: &[u8], ty: Primitive) -> Option<Value> {
+pub(super) fn from_bytes(raw: &[u8], ty: Primitive) -> Option<Value> {
     match ty {
         Primitive::String => String::from_utf8(raw.to_vec()).ok().map(Value::String),
         Primitive::Binary | Primitive::Fixed(_) | Primitive::Uuid => Some(Value::Bytes(raw.to_vec())),

@@ -19,10 +19,11 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::explain::{Planned, Scans};
 use super::failure::Failure;
-use super::{Relation, prune};
-use crate::engine::scan::Scanner;
-use crate::engine::visible::{check_visible, visible};
+use super::{Relation, Skipped, prune};
+use crate::engine::scan::{Filter, Scanner};
+use crate::engine::visible::visible;
 use crate::model::{DataFile, Schema};
 
 /// Files whose deletes are read together.
@@ -35,12 +36,16 @@ pub(super) struct Provider {
     pub(super) scanner: Arc<dyn Scanner>,
     pub(super) failure: Failure,
     pub(super) schema: SchemaRef,
+    /// Its name in the statement.
+    name: String,
+    scans: Scans,
 }
 
 impl Provider {
-    pub(super) fn new(relation: Arc<dyn Relation>, scanner: Arc<dyn Scanner>, failure: Failure) -> Self {
+    /// The relation under the name `name`; what is planned of it is kept in `scans`.
+    pub(super) fn new(name: &str, relation: Arc<dyn Relation>, scanner: Arc<dyn Scanner>, failure: Failure, scans: Scans) -> Self {
         let schema = visible(relation.schema());
-        Self { relation, scanner, failure, schema }
+        Self { relation, scanner, failure, schema, name: name.to_string(), scans }
     }
 }
 
@@ -67,7 +72,7 @@ impl TableProvider for Provider {
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
-        _limit: Option<usize>,
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all = &self.relation.schema().fields;
         let fields = match projection {
@@ -75,11 +80,14 @@ impl TableProvider for Provider {
             Some(places) => places.iter().filter_map(|place| all.get(*place).cloned()).collect(),
         };
         let columns = Arc::new(Schema { fields });
-        check_visible(&columns).map_err(|error| self.failure.keep(error))?;
         let predicates: Vec<_> = filters.iter().filter_map(|filter| prune::predicate(filter, self.relation.schema())).collect();
-        let files = self.relation.files(&predicates).await.map_err(|error| self.failure.keep(error))?;
-        let partitions = spread(files, state.config().target_partitions());
-        Ok(Arc::new(ScanFiles::new(self, columns, partitions)))
+        // A limit is about the rows that all filters leave: with filters, any number of rows may be needed for it.
+        let enough = limit.filter(|_| filters.is_empty()).and_then(|limit| u64::try_from(limit).ok());
+        let found = self.relation.files(&predicates, enough).await.map_err(|error| self.failure.keep(error))?;
+        let partitions = spread(found.files, state.config().target_partitions());
+        let scan = ScanFiles::new(self, columns, Filter::new(predicates, self.relation.schema()), partitions, found.skipped);
+        self.scans.keep(scan.planned(&self.name));
+        Ok(Arc::new(scan))
     }
 }
 
@@ -102,12 +110,20 @@ struct ScanFiles {
     scanner: Arc<dyn Scanner>,
     failure: Failure,
     columns: Arc<Schema>,
+    filter: Option<Arc<Filter>>,
     partitions: Vec<Arc<[DataFile]>>,
+    skipped: Skipped,
     properties: Arc<PlanProperties>,
 }
 
 impl ScanFiles {
-    fn new(provider: &Provider, columns: Arc<Schema>, partitions: Vec<Vec<DataFile>>) -> Self {
+    fn new(
+        provider: &Provider,
+        columns: Arc<Schema>,
+        filter: Option<Arc<Filter>>,
+        partitions: Vec<Vec<DataFile>>,
+        skipped: Skipped,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(visible(&columns)),
             Partitioning::UnknownPartitioning(partitions.len()),
@@ -119,8 +135,21 @@ impl ScanFiles {
             scanner: Arc::clone(&provider.scanner),
             failure: provider.failure.clone(),
             columns,
+            filter,
+            skipped,
             partitions: partitions.into_iter().map(Into::into).collect(),
             properties: Arc::new(properties),
+        }
+    }
+
+    fn planned(&self, table: &str) -> Planned {
+        Planned {
+            table: table.to_string(),
+            relation: Arc::clone(&self.relation),
+            columns: Arc::clone(&self.columns),
+            filter: self.filter.clone(),
+            partitions: self.partitions.clone(),
+            skipped: self.skipped.clone(),
         }
     }
 
@@ -133,7 +162,9 @@ impl DisplayAs for ScanFiles {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.columns.fields.iter().map(|field| field.name.as_str()).collect();
         let bytes: u64 = self.files().map(|file| file.size.0).sum();
-        write!(f, "ScanFiles: files={}, bytes={bytes}, columns=[{}]", self.files().count(), names.join(", "))
+        let (by_partition, by_statistics) = (self.skipped.by_partition.files, self.skipped.by_statistics.files);
+        write!(f, "ScanFiles: files={}, bytes={bytes}, ", self.files().count())?;
+        write!(f, "skipped=[partition={by_partition}, statistics={by_statistics}], columns=[{}]", names.join(", "))
     }
 }
 
@@ -171,12 +202,15 @@ impl ExecutionPlan for ScanFiles {
         let files = self.partitions.get(partition).map(Arc::clone).unwrap_or_default();
         let (relation, columns) = (Arc::clone(&self.relation), Arc::clone(&self.columns));
         let scanner = Arc::clone(&self.scanner);
-        let groups: Vec<Vec<DataFile>> = files.chunks(TOGETHER).map(<[DataFile]>::to_vec).collect();
+        let filter = self.filter.clone();
+        // The first row should not wait for the deletes of many files.
+        let (first, others) = files.split_at(files.len().min(1));
+        let groups: Vec<Vec<DataFile>> = first.chunks(1).chain(others.chunks(TOGETHER)).map(<[DataFile]>::to_vec).collect();
         let failure = self.failure.clone();
         let rows = stream::iter(groups)
             .then(move |group| {
-                let (relation, columns) = (Arc::clone(&relation), Arc::clone(&columns));
-                async move { relation.scans(&group, &columns).await }
+                let (relation, columns, filter) = (Arc::clone(&relation), Arc::clone(&columns), filter.clone());
+                async move { relation.scans(&group, &columns, filter.as_ref()).await }
             })
             .map_ok(move |scans| {
                 let scanner = Arc::clone(&scanner);

@@ -4,26 +4,33 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::{StreamExt, TryStreamExt};
 use sqlparser::ast::Statement;
 
+use super::explain::{Explained, Scans};
 use super::failure::Failure;
+use super::listing::ListingProvider;
 use super::provider::Provider;
-use super::{Answer, Relation, Sql};
+use super::{Answer, Source, Sql};
 use crate::engine::scan::Scanner;
 use crate::error::{Error, Result};
 use crate::units::Bytes;
 
-/// Rows that operators pass on at a time.
-const BATCH_ROWS: usize = 8 << 10;
+/// Rows that operators pass on at a time, at least and at most: what merges spilled runs holds a batch of each.
+const BATCH_ROWS: (usize, usize) = (256, 8 << 10);
+
+/// Memory of one thread for each row of a batch: with less, batches are smaller.
+const MEMORY_A_ROW: u64 = 16 << 10;
 
 /// A sort that holds more than this sorts piece by piece: one array cannot hold more than 2 GiB of text.
 const IN_ONE_PIECE: usize = 1 << 30;
@@ -55,7 +62,7 @@ impl DataFusionSql {
     fn config(&self) -> SessionConfig {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.settings.threads.max(1))
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(self.batch_rows())
             .with_information_schema(true)
             .with_default_catalog_and_schema("otf", "public");
         let options = config.options_mut();
@@ -73,6 +80,12 @@ impl DataFusionSql {
         config
     }
 
+    fn batch_rows(&self) -> usize {
+        let threads = self.settings.threads.max(1) as u64;
+        let rows = self.settings.memory.0 / threads / MEMORY_A_ROW;
+        usize::try_from(rows).unwrap_or(usize::MAX).clamp(BATCH_ROWS.0, BATCH_ROWS.1)
+    }
+
     fn runtime(&self) -> Result<Arc<RuntimeEnv>> {
         let memory = usize::try_from(self.settings.memory.0).unwrap_or(usize::MAX);
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(memory));
@@ -86,14 +99,20 @@ impl DataFusionSql {
     async fn plan(
         &self,
         statement: Statement,
-        tables: Vec<(String, Arc<dyn Relation>)>,
+        tables: Vec<(String, Source)>,
         failure: &Failure,
+        scans: &Scans,
     ) -> Result<(SessionContext, LogicalPlan)> {
         let context = SessionContext::new_with_config_rt(self.config(), self.runtime()?);
         let explain = |error| failure.explain(&error);
-        for (name, relation) in tables {
-            let provider = Provider::new(relation, Arc::clone(&self.scanner), failure.clone());
-            context.register_table(TableReference::bare(name), Arc::new(provider)).map_err(explain)?;
+        for (name, source) in tables {
+            let provider: Arc<dyn TableProvider> = match source {
+                Source::Table(relation) => {
+                    Arc::new(Provider::new(&name, relation, Arc::clone(&self.scanner), failure.clone(), scans.clone()))
+                }
+                Source::Listing(listing) => Arc::new(ListingProvider { listing, failure: failure.clone() }),
+            };
+            context.register_table(TableReference::bare(name), provider).map_err(explain)?;
         }
         let plan = context.state().statement_to_plan(ParsedStatement::Statement(Box::new(statement))).await.map_err(explain)?;
         let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -104,13 +123,27 @@ impl DataFusionSql {
 
 #[async_trait]
 impl Sql for DataFusionSql {
-    async fn query(&self, statement: Statement, tables: Vec<(String, Arc<dyn Relation>)>) -> Result<Answer> {
+    async fn query(&self, statement: Statement, tables: Vec<(String, Source)>) -> Result<Answer> {
         let failure = Failure::default();
-        let (context, plan) = self.plan(statement, tables, &failure).await?;
+        let (context, plan) = self.plan(statement, tables, &failure, &Scans::default()).await?;
         let explain = |error| failure.explain(&error);
         let frame = context.execute_logical_plan(plan).await.map_err(explain)?;
         let rows = frame.execute_stream().await.map_err(explain)?;
         let schema = rows.schema();
         Ok(Answer { schema, rows: rows.map_err(move |error| failure.explain(&error)).boxed() })
+    }
+
+    async fn explain(&self, statement: Statement, tables: Vec<(String, Source)>) -> Result<Explained> {
+        let (failure, scans) = (Failure::default(), Scans::default());
+        let (context, plan) = self.plan(statement, tables, &failure, &scans).await?;
+        let explain = |error| failure.explain(&error);
+        let frame = context.execute_logical_plan(plan).await.map_err(explain)?;
+        let plan = frame.create_physical_plan().await.map_err(explain)?;
+        let plan = displayable(plan.as_ref()).indent(false).to_string();
+        let mut explained = Explained { plan, scans: Vec::new() };
+        for planned in scans.take() {
+            explained.scans.push(planned.report(&self.scanner, self.settings.threads).await?);
+        }
+        Ok(explained)
     }
 }

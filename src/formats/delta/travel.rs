@@ -15,8 +15,8 @@ use crate::units::Timestamp;
 ///
 /// `NotFound` if there is none, or if the log no longer leads to it; else as loading the newest version.
 pub(super) async fn load(table: &DeltaTable, at: &At) -> Result<DeltaVersion> {
-    let version = match at {
-        At::Version(version) => version.0,
+    let (version, by_file_times) = match at {
+        At::Version(version) => (version.0, false),
         At::Time(time) => version_at(table, *time).await?,
         At::Ref(name) => {
             return Err(Error::not_found("Delta tables have no branches and no tags")
@@ -25,7 +25,7 @@ pub(super) async fn load(table: &DeltaTable, at: &At) -> Result<DeltaVersion> {
         }
     };
     match table.state(Some(version), false).await {
-        Ok((state, listing)) => table.version(state, &listing),
+        Ok((state, listing)) => Ok(table.version(state, &listing)?.found(by_file_times)),
         Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => Err(explain(table, version).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }
@@ -50,8 +50,8 @@ async fn explain(table: &DeltaTable, version: i64) -> Result<Option<Error>> {
     })
 }
 
-/// The newest version that was there at `time`.
-async fn version_at(table: &DeltaTable, time: Timestamp) -> Result<i64> {
+/// The newest version that was there at `time`, and whether the times of the log's files told it.
+async fn version_at(table: &DeltaTable, time: Timestamp) -> Result<(i64, bool)> {
     let (state, _) = table.state(None, false).await?;
     let listing = Listing::read(table.store(), table.root(), None).await?;
     let properties = &state.metadata.configuration;
@@ -60,12 +60,13 @@ async fn version_at(table: &DeltaTable, time: Timestamp) -> Result<i64> {
     // Without the two properties, in-commit timestamps are there from the first commit on.
     let since = number("delta.inCommitTimestampEnablementVersion").unwrap_or(0);
     let since_time = number("delta.inCommitTimestampEnablementTimestamp").unwrap_or(i64::MIN);
-    let found = if keeps_times && time.0 >= since_time {
+    let by_files = !keeps_times || time.0 < since_time;
+    let found = if !by_files {
         by_commit_times(table, &listing, since, time).await?
     } else {
         by_file_times(&listing, if keeps_times { since } else { i64::MAX }, time)
     };
-    found.ok_or_else(|| {
+    found.map(|version| (version, by_files)).ok_or_else(|| {
         let first = listing.earliest().and_then(|version| listing.commit(version)).map(|meta| meta.modified);
         let error = Error::not_found("no version of the table is as old as that").about("table", table.root()).about("time", time);
         let error =

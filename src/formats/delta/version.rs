@@ -1,6 +1,6 @@
 //! A Delta table at one version.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,15 +11,16 @@ use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, mark, output, partition, path, row_tracking, schema, settings, stats_read,
+    check, clustering, commit, compat, dv, entry, history, holdings, mark, output, partition, path, released, retention, row_tracking,
+    schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Lineage, OperationId, OutputSpec, Partition, Reach,
-    ReadSpec, RowDeletes, Snapshot, Type, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -36,6 +37,8 @@ pub struct DeltaVersion {
     /// By the number in [`Add::partition`].
     partitions: Vec<Arc<Partition>>,
     no_deletes: Arc<[DeleteRef]>,
+    /// Whether a time was asked for, and when files of the log were written told which version was the newest then.
+    by_file_times: bool,
 }
 
 impl DeltaVersion {
@@ -68,7 +71,12 @@ impl DeltaVersion {
             versions_kept,
             schema,
         };
-        Ok(Self { store, state, snapshot, partitions, no_deletes: Arc::new([]) })
+        Ok(Self { store, state, snapshot, partitions, no_deletes: Arc::new([]), by_file_times: false })
+    }
+
+    /// The same, found by the times of the log's files or not.
+    pub(super) fn found(self, by_file_times: bool) -> Self {
+        Self { by_file_times, ..self }
     }
 
     pub(super) const fn store(&self) -> &Store {
@@ -148,8 +156,23 @@ impl TableVersion for DeltaVersion {
         &self.snapshot
     }
 
+    fn remark(&self) -> Option<&'static str> {
+        self.by_file_times.then_some(
+            "the version was found by when files of the log were written, for the table kept no in-commit timestamps then: where the log was \
+             copied, those are the times of the copy",
+        )
+    }
+
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         history::history(self)
+    }
+
+    fn retention(&self) -> Result<Retention> {
+        retention::of(&self.state)
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {
@@ -202,6 +225,10 @@ impl TableVersion for DeltaVersion {
         commit::offer(self, change, now).await
     }
 
+    async fn offer_upkeep(&self, upkeep: &Upkeep, now: Timestamp) -> Answer {
+        upkeep::offer(self, upkeep, now).await
+    }
+
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
         commit::find(self, operation, part, since).await
     }
@@ -216,7 +243,29 @@ impl TableVersion for DeltaVersion {
     }
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
-        commit::referenced(self, places).await
+        let mut found = HashSet::new();
+        let mut note = |holding: Holding| {
+            if places.contains(&holding.location) {
+                found.insert(holding.location);
+            }
+        };
+        holdings::in_use(self, &mut note).await?;
+        Ok(found)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut spare = |holding: Holding| {
+            candidates.remove(&holding.location);
+        };
+        holdings::in_use(self, &mut spare).await
+    }
+
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self)
+    }
+
+    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        released::released(self, gone)
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {

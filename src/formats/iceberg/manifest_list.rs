@@ -6,6 +6,8 @@ use serde_json::{Value as Json, json};
 use super::avro::{Datum, Reader, RecordShape, Writer};
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::model::{FileList, Version};
+use crate::units::Bytes;
 
 /// What a manifest's entries are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,21 @@ impl ManifestFile {
             partitions: None,
             key_metadata: None,
             first_row_id: None,
+        }
+    }
+
+    /// The same without what only the format knows.
+    pub(crate) fn listed(&self) -> FileList {
+        FileList {
+            path: self.path.clone(),
+            size: Bytes(u64::try_from(self.length).unwrap_or_default()),
+            spec_id: self.spec_id,
+            of_deletes: self.content == Content::Deletes,
+            added_version: self.added_snapshot.map(Version),
+            sequence: Some(self.sequence),
+            min_sequence: Some(self.min_sequence),
+            files: self.files,
+            rows: self.rows,
         }
     }
 

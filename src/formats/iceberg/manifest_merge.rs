@@ -45,7 +45,8 @@ pub(super) struct Mapping {
 }
 
 fn unlike(field: &str) -> Error {
-    Error::unsupported("a manifest has a field of another form than the specification gives it: manifests are not merged").about("field", field)
+    Error::unsupported("a manifest has a field of another form than the specification gives it: manifests are not merged")
+        .about("field", field)
 }
 
 fn no_manifest() -> Error {
@@ -89,7 +90,8 @@ impl Merger {
     pub(super) fn admit(&mut self, reader: &ManifestReader) -> Result<()> {
         let (own, theirs) = (self.own.record().ok_or_else(no_manifest)?, reader.shape().record().ok_or_else(no_manifest)?);
         compare(own, theirs, "data_file")?;
-        let file = |shape: &RecordShape| shape.fields.iter().find(|(name, _)| name == "data_file").and_then(|(_, shape)| shape.record().cloned());
+        let file =
+            |shape: &RecordShape| shape.fields.iter().find(|(name, _)| name == "data_file").and_then(|(_, shape)| shape.record().cloned());
         let (own, theirs) = (file(own).ok_or_else(no_manifest)?, file(theirs).ok_or_else(no_manifest)?);
         compare(&own, &theirs, "partition")?;
         let written = reader.schema();

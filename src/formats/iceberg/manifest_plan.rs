@@ -59,7 +59,8 @@ pub(super) fn target(metadata: &Metadata, wishes: &ListWishes) -> Result<u64> {
 pub(super) fn order(spec: &Spec, wishes: &ListWishes) -> Vec<usize> {
     let wished = wishes.order.iter().filter_map(|name| spec.fields.iter().position(|field| field.name == *name));
     let mut order: Vec<usize> = wished.collect();
-    order.extend((0..spec.fields.len()).filter(|at| !wishes.order.iter().any(|name| spec.fields.get(*at).is_some_and(|f| f.name == *name))));
+    order
+        .extend((0..spec.fields.len()).filter(|at| !wishes.order.iter().any(|name| spec.fields.get(*at).is_some_and(|f| f.name == *name))));
     order
 }
 
@@ -278,13 +279,9 @@ fn clusters(items: Vec<Item>, target: u64) -> Vec<Cluster> {
                     last.high = item.high;
                 }
             }
-            _ => out.push(Cluster {
-                members: vec![item.at],
-                high: item.high,
-                overlaps: false,
-                is_large,
-                is_small: item.length < target / 2,
-            }),
+            _ => {
+                out.push(Cluster { members: vec![item.at], high: item.high, overlaps: false, is_large, is_small: item.length < target / 2 })
+            }
         }
     }
     out

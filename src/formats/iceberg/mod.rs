@@ -4,6 +4,7 @@
 //! had: what we do not know survives. The place of the current metadata is a [`Pointer`]'s business.
 
 mod avro;
+mod bookkeeping;
 mod check;
 mod commit;
 mod commit_deletes;
@@ -15,6 +16,7 @@ mod document;
 mod equality;
 mod features;
 mod history;
+mod holdings;
 mod manifest;
 mod manifest_list;
 mod manifest_merge;
@@ -25,15 +27,19 @@ mod manifest_write;
 mod metadata;
 mod names;
 mod output;
+mod past;
 mod pointer;
 mod positions;
 mod puffin;
+mod reach;
 mod references;
 mod refs;
 mod reshape;
+mod retention;
 mod rewrite_manifests;
 mod row_deletes;
 mod row_delta;
+mod rules;
 mod scan;
 mod schemas;
 mod spec;

@@ -22,7 +22,7 @@ pub(crate) struct Ref<'a> {
     /// `max-snapshot-age-ms`, of branches.
     pub(crate) max_snapshot_age_ms: Option<i64>,
     /// `min-snapshots-to-keep`, of branches.
-    pub(crate) min_snapshots_to_keep: Option<u32>,
+    pub(crate) min_snapshots_to_keep: Option<u64>,
 }
 
 impl Metadata {
@@ -37,7 +37,7 @@ impl Metadata {
                 is_branch: json.get("type").and_then(Json::as_str) == Some("branch"),
                 max_ref_age_ms: number("max-ref-age-ms"),
                 max_snapshot_age_ms: number("max-snapshot-age-ms"),
-                min_snapshots_to_keep: number("min-snapshots-to-keep").and_then(|count| u32::try_from(count).ok()),
+                min_snapshots_to_keep: number("min-snapshots-to-keep").and_then(|count| u64::try_from(count).ok()),
             })
         })
     }

@@ -97,7 +97,7 @@ fn at_time(metadata: &Metadata, time: Timestamp) -> Option<i64> {
 
 /// Entries of the snapshot log, oldest first. It is about the main branch: elsewhere, and where a writer kept none, it is the ancestors of the
 /// current snapshot.
-fn log(metadata: &Metadata) -> Vec<(i64, i64)> {
+pub(super) fn log(metadata: &Metadata) -> Vec<(i64, i64)> {
     let entries = metadata.doc.get("snapshot-log").and_then(Json::as_array).into_iter().flatten();
     let entry = |json: &Json| Some((json.get("timestamp-ms")?.as_i64()?, json.get("snapshot-id")?.as_i64()?));
     let entries: Vec<(i64, i64)> = entries.filter_map(entry).collect();

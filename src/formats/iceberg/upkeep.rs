@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::metadata::{Metadata, wrong};
+use super::metadata::{Metadata, SnapshotView, wrong};
 use super::pointer::{NewMetadata, Swap};
 use super::refs::MAIN;
 use super::table::IcebergVersion;
-use super::{document, features, rewrite_manifests};
+use super::{document, features, rewrite_manifests, rules};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::model::{Forget, NewReference, Upkeep, UpkeepKind, Version};
@@ -20,7 +20,7 @@ pub(super) async fn offer(version: &IcebergVersion, upkeep: &Upkeep, now: Timest
         return rewrite_manifests::offer(version, upkeep, wishes, now).await;
     }
     let metadata = &version.scan.metadata;
-    let new = match prepare(version, upkeep, now) {
+    let new = match prepare(version, upkeep, now).await {
         Ok(new) => new,
         Err(error) => return Answer::Rejected(error),
     };
@@ -32,11 +32,14 @@ pub(super) async fn offer(version: &IcebergVersion, upkeep: &Upkeep, now: Timest
     }
 }
 
-fn prepare(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Result<NewMetadata> {
+async fn prepare(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Result<NewMetadata> {
     let metadata: &Metadata = &version.scan.metadata;
     features::rewritable(metadata, version.pointer.opened_at())?;
     let time = now.0.max(metadata.number("last-updated-ms").unwrap_or(now.0));
-    let doc = next(metadata, &upkeep.kind, time)?;
+    let mut doc = next(metadata, &upkeep.kind, time)?;
+    if let (UpkeepKind::Forget(Forget { versions, unused_rules: true, .. }), Some(members)) = (&upkeep.kind, doc.as_object_mut()) {
+        rules::drop(members, &rules::unused(&version.scan, versions).await?)?;
+    }
     let gzip = document::is_packed(metadata);
     Ok(NewMetadata {
         bytes: document::bytes(&metadata.doc, &doc, gzip)?,
@@ -89,10 +92,12 @@ fn drop_references<'a>(members: &mut Map<String, Json>, names: impl IntoIterator
 fn listed(metadata: &Metadata, version: Version) -> Result<()> {
     match metadata.snapshot(version.0) {
         Some(_) => Ok(()),
-        None => Err(Error::not_found("the table lists no such snapshot")
-            .about("version", version)
-            .hint("otf inspect TABLE --history lists those there are")),
+        None => Err(not_listed(version)),
     }
+}
+
+fn not_listed(version: Version) -> Error {
+    Error::not_found("the table lists no such snapshot").about("version", version).hint("otf inspect TABLE --history lists those there are")
 }
 
 fn set_reference(metadata: &Metadata, members: &mut Map<String, Json>, new: &NewReference) -> Result<()> {
@@ -145,8 +150,9 @@ fn remove(metadata: &Metadata, members: &mut Map<String, Json>, forget: &Forget)
     if let Some(id) = held.first() {
         return Err(Error::refused("a branch or tag still names a version that is to be forgotten").about("version", id));
     }
-    for version in &forget.versions {
-        listed(metadata, *version)?;
+    let known: HashSet<i64> = metadata.snapshots().filter_map(SnapshotView::id).collect();
+    if let Some(unknown) = forget.versions.iter().find(|version| !known.contains(&version.0)) {
+        return Err(not_listed(*unknown));
     }
     let of_gone = |json: &Json| json.get("snapshot-id").and_then(Json::as_i64).is_some_and(|id| gone.contains(&id));
     document::list(members, "snapshots")?.retain(|snapshot| !of_gone(snapshot));

@@ -23,7 +23,8 @@ impl Names {
         }
     }
 
-    fn add(&mut self, name: &str) {
+    /// Adds a column, or a member of a struct.
+    pub fn add(&mut self, name: &str) {
         if self.exact.insert(name.to_string()) {
             let slot = self.folded.entry(name.to_lowercase());
             slot.and_modify(|known| *known = None).or_insert_with(|| Some(name.to_string()));

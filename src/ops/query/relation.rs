@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 
-use crate::engine::scan::FileScan;
-use crate::engine::sql::Relation;
+use crate::engine::scan::{FileScan, Filter};
+use crate::engine::sql::{Found, Relation, Why};
 use crate::error::Result;
 use crate::formats::TableVersion;
 use crate::model::predicate::Predicate;
@@ -39,24 +39,38 @@ impl Relation for TableRelation {
         &self.schema
     }
 
-    async fn files(&self, filters: &[Predicate]) -> Result<Vec<DataFile>> {
-        let mut found = Vec::new();
+    async fn files(&self, filters: &[Predicate], enough: Option<u64>) -> Result<Found> {
+        let mut found = Found::default();
+        let mut certain: u64 = 0;
         let mut files = self.version.files(!filters.is_empty());
         while let Some(mut file) = files.try_next().await? {
-            if filters.iter().all(|filter| filter.may_match(&self.schema, &file)) {
-                // Statistics have done their part, and there may be many files.
-                file.stats = None;
-                found.push(file);
+            if enough.is_some_and(|enough| certain >= enough) {
+                found.skipped.enough = true;
+                break;
+            }
+            let may_match = |file: &DataFile| filters.iter().all(|filter| filter.may_match(&self.schema, file));
+            let matches = may_match(&file);
+            // Statistics have done their part, and there may be many files.
+            file.stats = None;
+            if matches {
+                // A count that is not true is an error where the file is read.
+                certain = certain.saturating_add(file.rows.filter(|_| file.deletes.is_empty()).unwrap_or_default());
+                found.files.push(file);
+            } else if may_match(&file) {
+                found.skipped.add(&file, Why::Statistics);
+            } else {
+                found.skipped.add(&file, Why::Partition);
             }
         }
         Ok(found)
     }
 
-    async fn scans(&self, files: &[DataFile], schema: &Arc<Schema>) -> Result<Vec<FileScan>> {
+    async fn scans(&self, files: &[DataFile], schema: &Arc<Schema>, filter: Option<&Arc<Filter>>) -> Result<Vec<FileScan>> {
         let deletes = self.version.row_deletes(files).await?;
         let scan = |(file, deletes): (&DataFile, _)| {
             let constants = self.version.constants(&file.partition).map_err(|error| error.about("file", &file.location))?;
-            Ok(FileScan { file: file.clone(), deletes, schema: Arc::clone(schema), matching: self.matching.clone(), constants })
+            let (file, schema, matching) = (file.clone(), Arc::clone(schema), self.matching.clone());
+            Ok(FileScan { file, deletes, schema, matching, constants, filter: filter.cloned() })
         };
         files.iter().zip(deletes).map(scan).collect()
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    DataType, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString, VisitMut, VisitorMut,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
@@ -28,8 +30,6 @@ pub struct Request<'a> {
     pub as_of: Option<At>,
     /// The zone of times that have no offset.
     pub zone: Option<&'a str>,
-    /// Whether the plan is asked for instead of the rows.
-    pub explain: bool,
 }
 
 /// A statement whose tables have names of ours.
@@ -50,6 +50,8 @@ pub struct Used {
     pub reference: String,
     /// The state asked for.
     pub at: Option<At>,
+    /// Whether a clause of its own asks for it.
+    pub by_clause: bool,
 }
 
 /// Reads the statement of `request`.
@@ -60,14 +62,6 @@ pub struct Used {
 pub fn read(request: &Request<'_>) -> Result<Parsed> {
     let (mut statement, clauses) = parse(request.sql)?;
     reads::check(&statement)?;
-    if request.explain && !matches!(statement, Statement::Explain { .. }) {
-        let (explained, _) = parse("EXPLAIN SELECT 1")?;
-        if let Statement::Explain { describe_alias, analyze, verbose, query_plan, estimate, format, options, .. } = explained {
-            let statement_of = Box::new(statement);
-            statement =
-                Statement::Explain { describe_alias, analyze, verbose, query_plan, estimate, statement: statement_of, format, options };
-        }
-    }
     let mut common = CommonNames::default();
     let _: ControlFlow<()> = statement.visit(&mut common);
     let mut resolver = Resolver { request, common: common.0, clauses, tables: Vec::new() };
@@ -145,6 +139,16 @@ impl VisitorMut for Resolver<'_> {
         }
     }
 
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        // Nanoseconds end in 2262, and tables count microseconds: a `TIMESTAMP` that does not say what it counts is one of theirs.
+        if let Expr::Cast { data_type: DataType::Timestamp(digits @ None, _), .. }
+        | Expr::TypedString(TypedString { data_type: DataType::Timestamp(digits @ None, _), .. }) = expression
+        {
+            *digits = Some(6);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_statement(&mut self, statement: &mut Statement) -> ControlFlow<Self::Break> {
         let Statement::ShowColumns { show_options, .. } = statement else { return ControlFlow::Continue(()) };
         let Some(ShowStatementIn { parent_name: Some(name), .. }) = &mut show_options.show_in else { return ControlFlow::Continue(()) };
@@ -183,6 +187,7 @@ impl Resolver<'_> {
                 None => Ok(None),
             };
         };
+        let by_clause = own.is_some();
         let at = own.or_else(|| self.request.as_of.clone());
         let name_of_ours = match &at {
             None => reference.clone(),
@@ -191,7 +196,7 @@ impl Resolver<'_> {
             Some(At::Ref(name)) => format!("{reference}@{name}"),
         };
         if !self.tables.iter().any(|used| used.name == name_of_ours) {
-            self.tables.push(Used { name: name_of_ours.clone(), reference, at });
+            self.tables.push(Used { name: name_of_ours.clone(), reference, at, by_clause });
         }
         *name = ObjectName::from(vec![Ident::with_quote('"', name_of_ours)]);
         Ok(Some(shown))
@@ -201,6 +206,14 @@ impl Resolver<'_> {
     fn single(&self, name: &Ident) -> Result<(String, String)> {
         if let Some((known, reference)) = self.request.named.iter().find(|(known, _)| same(known, name)) {
             return Ok((reference.clone(), known.clone()));
+        }
+        // A given name with a subject behind it (`t$files`) is about the table of that name.
+        let about = name.value.rsplit_once('$').and_then(|(table, subject)| {
+            let table = Ident { value: table.to_string(), ..name.clone() };
+            self.request.named.iter().find(|(known, _)| same(known, &table)).map(|(_, reference)| format!("{reference}${subject}"))
+        });
+        if let Some(reference) = about {
+            return Ok((reference, name.value.clone()));
         }
         match name.quote_style {
             Some(_) => Ok((name.value.clone(), short_name(&name.value))),
@@ -247,7 +260,7 @@ mod tests {
     use crate::units::Timestamp;
 
     fn request<'a>(sql: &'a str, named: &'a [(String, String)]) -> Request<'a> {
-        Request { sql, named, as_of: None, zone: None, explain: false }
+        Request { sql, named, as_of: None, zone: None }
     }
 
     fn used(sql: &str) -> Vec<(String, Option<At>)> {
@@ -271,6 +284,8 @@ mod tests {
         assert_eq!(used("SELECT (SELECT max(x) FROM 't'), 'FROM \"u\"'"), one("t"));
         assert!(used("SELECT * FROM generate_series(1, 3)").is_empty());
         assert_eq!(used("SHOW COLUMNS FROM 't'"), one("t"));
+        assert_eq!(used("SELECT * FROM \"orders$files\""), one("/d/o$files"));
+        assert_eq!(used("SELECT * FROM prod.db.\"t$history\""), one("prod.db.t$history"));
     }
 
     #[test]
@@ -332,17 +347,17 @@ mod tests {
     }
 
     #[test]
+    fn a_timestamp_that_does_not_say_so_counts_microseconds() {
+        let shown = |sql: &str| read(&request(sql, &[])).unwrap().statement.to_string();
+        assert_eq!(shown("SELECT TIMESTAMP '2900-01-01'"), "SELECT TIMESTAMP(6) '2900-01-01'");
+        assert_eq!(shown("SELECT CAST(a AS TIMESTAMP), a::TIMESTAMP(9)"), "SELECT CAST(a AS TIMESTAMP(6)), a::TIMESTAMP(9)");
+    }
+
+    #[test]
     fn as_of_is_a_version_a_time_or_a_name() {
         assert_eq!(as_of("7", None).unwrap(), At::Version(Version(7)));
         assert_eq!(as_of("1970-01-01T01:00:00", Some("+01:00")).unwrap(), At::Time(Timestamp(0)));
         assert_eq!(as_of("v1-2026", None).unwrap(), At::Ref("v1-2026".into()));
         assert!(as_of("2026-01-01", None).is_err());
-    }
-
-    #[test]
-    fn explain_wraps_a_query_once() {
-        let explained = |sql: &str| read(&Request { explain: true, ..request(sql, &[]) }).unwrap().statement.to_string();
-        assert_eq!(explained("SELECT 1"), "EXPLAIN SELECT 1");
-        assert_eq!(explained("EXPLAIN SELECT 1"), "EXPLAIN SELECT 1");
     }
 }

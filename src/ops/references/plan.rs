@@ -46,7 +46,7 @@ pub struct Wanted {
     /// How old its versions may become before they may go, in milliseconds (branches).
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age (branches).
-    pub min_snapshots_to_keep: Option<u32>,
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 /// The `plan` of the document.
@@ -70,7 +70,7 @@ pub struct PlanDocument {
     pub max_snapshot_age_ms: Option<i64>,
     /// How many of its versions stay whatever their age.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_snapshots_to_keep: Option<u32>,
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 impl Request {
@@ -94,8 +94,9 @@ impl Request {
                 .hint(format!("otf {is} TABLE … changes it; a {asked} needs another name")));
         }
         if self.name == MAIN && !matches!(self.action, Action::FastForward(_)) {
-            return Err(Error::refused("the main branch is neither made, replaced nor dropped")
-                .hint("otf restore brings an earlier version back; otf branch TABLE fast-forward main --to NAME publishes another branch"));
+            return Err(Error::refused("the main branch is neither made, replaced nor dropped").hint(
+                "otf restore brings an earlier version back; otf branch TABLE fast-forward main --to NAME publishes another branch",
+            ));
         }
         match (&self.action, known) {
             (Action::Create(wanted), None) => Ok(Some(self.set(*wanted, None))),
@@ -104,9 +105,9 @@ impl Request {
                 .about("name", &self.name)
                 .about("version", known.version)
                 .hint("replace moves it, drop removes it")),
-            (Action::Replace(_), None) => {
-                Err(Error::not_found(format!("the table has no {} of this name", self.kind())).about("name", &self.name).hint("create makes one"))
-            }
+            (Action::Replace(_), None) => Err(Error::not_found(format!("the table has no {} of this name", self.kind()))
+                .about("name", &self.name)
+                .hint("create makes one")),
             (Action::Replace(wanted), Some(known)) => Ok(Some(self.set(*wanted, Some(known)))),
             (Action::Drop, None) => Ok(None),
             (Action::Drop, Some(_)) => Ok(Some(UpkeepKind::DropReference(self.name.clone()))),

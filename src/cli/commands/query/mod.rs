@@ -2,9 +2,9 @@
 
 mod cells;
 mod csv;
+mod explain;
 mod json;
 mod parquet;
-mod sink;
 mod text;
 
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use futures::TryStreamExt;
 
 use crate::cli::options::key_value;
 use crate::cli::session::Session;
+use crate::cli::sink::{self, Sink};
 use crate::cli::ui::count;
 use crate::config::Output;
 use crate::error::{Error, Result};
@@ -24,7 +25,6 @@ use crate::ops::query::{self, Tables, statement};
 use crate::store::Store;
 use crate::wiring::open::Layout;
 use crate::wiring::{self, system};
-use sink::Sink;
 
 /// Run SQL over tables, now or as of a version or a time; nothing is ever changed.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,7 +52,7 @@ pub struct QueryArgs {
     /// Show at most so many rows as text [default: 1000]
     #[arg(long, value_name = "N")]
     pub max_rows: Option<u64>,
-    /// Show the plan instead of the rows
+    /// Show the plan, and which files and row groups would be skipped and why, instead of the rows
     #[arg(long)]
     pub explain: bool,
     /// The format to read where several lie over the same files
@@ -94,9 +94,18 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
         args.tables.iter().map(|text| key_value("--table", text).map(|(name, table)| (name.to_string(), table.to_string()))).collect();
     let zone = args.tz.as_deref();
     let as_of = args.as_of.as_deref().map(|text| statement::as_of(text, zone)).transpose()?;
-    let request = statement::Request { sql: &args.sql, named: &named?, as_of, zone, explain: args.explain };
+    let request = statement::Request { sql: &args.sql, named: &named?, as_of, zone };
     let store = session.store()?;
     let opener = Opener { session, store: &store, layout: args.table_format };
+    if args.explain {
+        if args.to.is_some() || !matches!(output, Output::Text | Output::Json) {
+            return Err(Error::usage("what a query would read is printed as text or as JSON").hint("leave --to out, or use --output json"));
+        }
+        let start = session.system.clock.now();
+        let explained = query::explain(&request, &opener, session.sql(&store).as_ref()).await?;
+        explain::show(&explained, session.ms_since(start), &session.ui)?;
+        return Ok(0);
+    }
     let answer = query::run(&request, &opener, session.sql(&store).as_ref()).await?;
     let sink = match &args.to {
         Some(file) => Sink::file(&session.system.folder.join(file), &system::operation_id())?,
@@ -152,5 +161,9 @@ impl Tables for Opener<'_> {
         let here = self.session.system.here()?;
         let catalogs = &self.session.settings.config.catalog;
         Ok(wiring::open(reference, self.layout, &here, catalogs, self.store).await?.table)
+    }
+
+    fn remark(&self, reference: &str, remark: &str) {
+        tracing::warn!(target: "otf", table = reference, "{remark}");
     }
 }

@@ -93,7 +93,20 @@ impl Reader {
         let shape = Shape::parse(&schema)?;
         let rest = bytes.slice(bytes.len() - input.len()..);
         let codec = codec(&name)?;
-        Ok(Self { schema, shape, header, place: place.clone(), codec, sync, rest, block: Vec::new(), at: 0, left: 0, record: 0, failed: false })
+        Ok(Self {
+            schema,
+            shape,
+            header,
+            place: place.clone(),
+            codec,
+            sync,
+            rest,
+            block: Vec::new(),
+            at: 0,
+            left: 0,
+            record: 0,
+            failed: false,
+        })
     }
 
     /// The header entry `key`.

@@ -93,7 +93,10 @@ async fn a_rewrite_is_a_snapshot_that_replaces_manifests_and_nothing_else() {
     let id = rewritten(&*table.load().await.unwrap(), &everything()).await;
     let mut after = current_document(&table, &store).await;
     let snapshot = after["snapshots"].as_array_mut().unwrap().pop().unwrap();
-    assert_eq!((&snapshot["snapshot-id"], &snapshot["parent-snapshot-id"], &snapshot["sequence-number"]), (&json!(id.0), &json!(9), &json!(4)));
+    assert_eq!(
+        (&snapshot["snapshot-id"], &snapshot["parent-snapshot-id"], &snapshot["sequence-number"]),
+        (&json!(id.0), &json!(9), &json!(4))
+    );
     let told = [
         ("operation", "replace"),
         ("manifests-created", "2"),
@@ -233,7 +236,10 @@ async fn manifests_of_different_writers_are_joined_in_the_order_of_partitions() 
     let (table, _) = Partitioned::of(&manifests).build().await;
     let found = plan(&table, &ListWishes::default()).await;
     let [group] = &found.groups[..] else { panic!("{found:?}") };
-    assert_eq!((group.content, group.spec, group.lists, group.files, group.why), (ListContent::Data, Some(0), 3, Some(5), ListWhy::Unordered));
+    assert_eq!(
+        (group.content, group.spec, group.lists, group.files, group.why),
+        (ListContent::Data, Some(0), 3, Some(5), ListWhy::Unordered)
+    );
     rewritten(&*table.load().await.unwrap(), &ListWishes::default()).await;
     assert_eq!(names(&table).await, ["n", "a", "b", "c", "d"]);
     let others: Vec<(String, Vec<Option<i64>>)> =
@@ -246,7 +252,10 @@ async fn manifests_of_different_writers_are_joined_in_the_order_of_partitions() 
     let listed = version.scan.manifests().await.unwrap();
     assert_eq!(listed.len(), 1);
     let summary = &listed[0].partitions.as_ref().unwrap()[0];
-    assert_eq!((summary.contains_null, &summary.lower, &summary.upper), (true, &Some(vec![1, 0, 0, 0, 0, 0, 0, 0]), &Some(vec![3, 0, 0, 0, 0, 0, 0, 0])));
+    assert_eq!(
+        (summary.contains_null, &summary.lower, &summary.upper),
+        (true, &Some(vec![1, 0, 0, 0, 0, 0, 0, 0]), &Some(vec![3, 0, 0, 0, 0, 0, 0, 0]))
+    );
     assert_eq!(plan(&table, &ListWishes::default()).await.groups, []);
 }
 

@@ -1,0 +1,101 @@
+//! The page index of one column of one row group (parquet-format, `PageIndex.md`): which rows each page holds, and between which bounds.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
+use parquet::file::reader::ChunkReader;
+use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
+
+use super::stats::{Leaf, from_bytes, from_int, from_long};
+use crate::model::{ColumnStats, Primitive, Value};
+
+/// An index longer than this is not read: it is damage, or of no use.
+const LONGEST: i32 = 16 << 20;
+
+/// The two halves of the index.
+pub(super) type Index = (ColumnIndexMetaData, OffsetIndexMetaData);
+
+/// One page.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Its rows, counted within the row group.
+    pub(super) rows: Range<u64>,
+    /// What is known of its values.
+    pub(super) stats: ColumnStats,
+}
+
+/// Reads the index of `chunk`, which has `rows` rows; `None` if it has none.
+pub(super) fn read<R: ChunkReader>(chunk: &ColumnChunkMetaData, rows: u64, reader: &R) -> ParquetResult<Option<Index>> {
+    let usable = |length: Option<i32>| length.is_some_and(|length| (1..=LONGEST).contains(&length));
+    if !usable(chunk.column_index_length()) || !usable(chunk.offset_index_length()) {
+        return Ok(None);
+    }
+    // The library reads the indexes of all columns of a file: it is shown a file of this column alone.
+    let column = Arc::new(chunk.column_descr().self_type().clone());
+    let root = ParquetType::group_type_builder("file").with_fields(vec![column]).build()?;
+    let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    let group = RowGroupMetaData::builder(Arc::clone(&schema)).set_num_rows(rows).set_column_metadata(vec![chunk.clone()]).build()?;
+    let file = FileMetaData::new(1, rows, None, None, schema, None);
+    let alone = ParquetMetaData::new(file, vec![group]);
+    let mut whole = ParquetMetaDataReader::new_with_metadata(alone).with_page_index_policy(PageIndexPolicy::Optional);
+    whole.read_page_indexes(reader)?;
+    let mut builder = whole.finish()?.into_builder();
+    let column = builder.take_column_index().and_then(|mut groups| groups.pop()?.pop());
+    let offset = builder.take_offset_index().and_then(|mut groups| groups.pop()?.pop());
+    Ok(column.zip(offset))
+}
+
+/// The pages of `index`, which together hold `rows` rows; `None` if it does not fit together.
+pub(super) fn of((column, offset): &Index, leaf: Leaf, rows: u64) -> Option<Vec<Page>> {
+    let places = offset.page_locations();
+    if u64::try_from(places.len()).ok()? != column.num_pages() || places.is_empty() {
+        return None;
+    }
+    let starts = places.iter().map(|place| u64::try_from(place.first_row_index).ok()).collect::<Option<Vec<u64>>>()?;
+    let ends = starts.iter().skip(1).copied().chain([rows]);
+    let ranges: Vec<Range<u64>> = starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
+    if starts.first() != Some(&0) || ranges.iter().any(|range| range.start >= range.end) {
+        return None;
+    }
+    let pages = ranges.into_iter().enumerate().map(|(at, rows)| Page { stats: stats(column, at, leaf, rows.end - rows.start), rows });
+    Some(pages.collect())
+}
+
+/// What the index says of page `at` with `rows` rows. Its bounds may be shorter than the values, but never exclude one.
+fn stats(index: &ColumnIndexMetaData, at: usize, leaf: Leaf, rows: u64) -> ColumnStats {
+    let counted = ColumnStats { value_count: Some(rows), ..ColumnStats::default() };
+    if index.is_null_page(at) {
+        return ColumnStats { null_count: Some(rows), ..counted };
+    }
+    let null_count = index.null_count(at).and_then(|count| u64::try_from(count).ok());
+    let (lower, upper) = bounds(index, at, leaf).unwrap_or_default();
+    ColumnStats { null_count, lower, upper, ..counted }
+}
+
+/// Bounds of page `at`; none for floating point, where a NaN may lie beyond them unseen.
+fn bounds(index: &ColumnIndexMetaData, at: usize, leaf: Leaf) -> Option<(Option<Value>, Option<Value>)> {
+    let ty = leaf.ty;
+    Some(match index {
+        ColumnIndexMetaData::INT32(pages) => {
+            (pages.min_value(at).and_then(|v| from_int(*v, ty)), pages.max_value(at).and_then(|v| from_int(*v, ty)))
+        }
+        ColumnIndexMetaData::INT64(pages) => {
+            (pages.min_value(at).and_then(|v| from_long(*v, ty)), pages.max_value(at).and_then(|v| from_long(*v, ty)))
+        }
+        // A shortened decimal would be another number.
+        ColumnIndexMetaData::BYTE_ARRAY(_) | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(_) if matches!(ty, Primitive::Decimal(..)) => {
+            return None;
+        }
+        ColumnIndexMetaData::BYTE_ARRAY(pages) | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(pages) => {
+            (pages.min_value(at).and_then(|v| from_bytes(v, ty)), pages.max_value(at).and_then(|v| from_bytes(v, ty)))
+        }
+        _ => return None,
+    })
+}
