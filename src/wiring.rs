@@ -2,6 +2,7 @@
 //!
 //! Everything the rest of the code takes as an argument is made here.
 
+pub mod neighbours;
 pub mod open;
 pub mod parts;
 pub mod processes;

@@ -5,6 +5,7 @@ pub mod filter;
 pub mod options;
 pub mod progress;
 pub mod session;
+pub mod sink;
 pub mod ui;
 
 use std::collections::BTreeMap;
@@ -40,10 +41,22 @@ const STACK: usize = 8 << 20;
 pub enum Command {
     /// Turn many small files into few right-sized ones; deletes are applied on the way
     Compact(Box<commands::compact::CompactArgs>),
+    /// Forget old versions and delete every file that only they needed
+    Expire(Box<commands::expire::ExpireArgs>),
     /// Say what a table is made of and how healthy it is
     Inspect(commands::inspect::InspectArgs),
     /// Check that a table is what its metadata says; nothing is ever written
     Fsck(commands::fsck::FsckArgs),
+    /// Make an earlier version of a table current again
+    Restore(commands::restore::RestoreArgs),
+    /// Name a version of an Iceberg table for good: make, move, drop and list tags
+    Tag(commands::references::TagArgs),
+    /// Work beside the main line of an Iceberg table's history: make, move, drop and list branches
+    Branch(commands::references::BranchArgs),
+    /// Write a table's lists of files anew: Iceberg manifests in few and in order of partitions, a checkpoint of a Delta log
+    Manifests(commands::manifests::ManifestsArgs),
+    /// Delete files below a table that nothing refers to
+    Orphans(Box<commands::orphans::OrphansArgs>),
     /// Run SQL over tables, now or as of a version or a time; nothing is ever changed
     Query(commands::query::QueryArgs),
     /// Make a small lakehouse, run the verbs on it and say what to try
@@ -123,8 +136,14 @@ async fn dispatch(command: &Command, session: &Session) -> Result<u8> {
     match command {
         Command::Query(args) => commands::query::run(args, session).await,
         Command::Compact(args) => commands::compact::run(args, session).await,
+        Command::Expire(args) => commands::expire::run(args, session).await,
         Command::Inspect(args) => commands::inspect::run(args, session).await,
         Command::Fsck(args) => commands::fsck::run(args, session).await,
+        Command::Restore(args) => commands::restore::run(args, session).await,
+        Command::Tag(args) => commands::references::tag(args, session).await,
+        Command::Branch(args) => commands::references::branch(args, session).await,
+        Command::Manifests(args) => commands::manifests::run(args, session).await,
+        Command::Orphans(args) => commands::orphans::run(args, session).await,
         Command::Demo(args) => commands::demo::run(args, session).await,
         Command::Completions(args) => commands::completions::run(args, &mut Cli::command(), session),
         Command::Config(args) => commands::config::run(args, session),

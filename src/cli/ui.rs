@@ -1,5 +1,6 @@
 //! What people and machines get to see: results on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
@@ -162,6 +163,35 @@ pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
     format!("{table}\n")
 }
 
+/// `text` with everything that is not seen written out (`\u{202e}`): a name must not move the cursor, recolour a terminal or turn what follows
+/// it around.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
+    };
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            seen.extend(c.escape_unicode());
+        } else {
+            seen.push(c);
+        }
+    }
+    Cow::Owned(seen)
+}
+
+/// A time span in its largest unit: `3 days`, `1 hour`, `0 seconds`.
+pub fn span(ms: i64) -> String {
+    let seconds = ms.max(0) / 1_000;
+    let units = [("year", 365 * 86_400), ("day", 86_400), ("hour", 3_600), ("minute", 60)];
+    let (unit, size) = units.into_iter().find(|(_, size)| seconds >= *size).unwrap_or(("second", 1));
+    let number = seconds / size;
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A number with its thousands set apart: `6,001,215`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -212,6 +242,20 @@ mod tests {
         assert!(on(Color::Always, false, &system) && !on(Color::Never, true, &system));
         system.env.insert("NO_COLOR".into(), "1".into());
         assert!(!on(Color::Auto, true, &system) && on(Color::Always, true, &system));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_written_out() {
+        assert_eq!(visible("region=eu/ü=日本"), "region=eu/ü=日本");
+        assert_eq!(visible("a\u{1b}[31mb\nc\u{202e}d"), "a\\u{1b}[31mb\\u{a}c\\u{202e}d");
+    }
+
+    #[test]
+    fn spans_are_in_their_largest_unit() {
+        assert_eq!(
+            [-5, 999, 60_000, 7_200_000, 86_400_000 * 3, 86_400_000 * 800].map(span),
+            ["0 seconds", "0 seconds", "1 minute", "2 hours", "3 days", "2 years"]
+        );
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, OperationId, OutputSpec, Partition, Reach, ReadSpec,
-    Retention, RowDeletes, Snapshot, SpecChoice, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -93,6 +93,12 @@ pub struct Reference {
     pub version: Version,
     /// Whether commits move it; tags never move.
     pub is_branch: bool,
+    /// How old its head may become before the reference may go, in milliseconds; `None` is as the table says.
+    pub max_ref_age_ms: Option<i64>,
+    /// How old its versions may become before they may go, in milliseconds (branches); `None` is as the table says.
+    pub max_snapshot_age_ms: Option<i64>,
+    /// How many of its versions stay whatever their age (branches); `None` is as the table says.
+    pub min_snapshots_to_keep: Option<u64>,
 }
 
 /// Where the rows of a file go when they are written again.
@@ -177,6 +183,15 @@ pub trait TableVersion: Send + Sync {
         Err(Error::unsupported("how long the table keeps its past is not known"))
     }
 
+    /// The size and state of the metadata that readers of this version depend on.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer, `Corrupt` or `NotFound` for metadata that had to be read.
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        Ok(Bookkeeping::default())
+    }
+
     /// Defaults from the table's properties.
     fn defaults(&self) -> Defaults;
 
@@ -252,6 +267,15 @@ pub trait TableVersion: Send + Sync {
         Answer::Rejected(Error::unsupported("the table's format has no such change"))
     }
 
+    /// What [`crate::model::UpkeepKind::RewriteManifests`] would do here: nothing, if no group is told.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the format has no such change; `Usage` for wishes that do not fit; those of reading the lists.
+    async fn lists(&self, _wishes: &ListWishes) -> Result<ListPlan> {
+        Err(Error::unsupported("lists of files cannot be written anew in this table's format"))
+    }
+
     /// The version that part `part` of `operation` made, if it is in this version's history. Looks only at versions after `since`.
     ///
     /// # Errors
@@ -293,6 +317,29 @@ pub trait TableVersion: Send + Sync {
     /// As [`Self::holdings`].
     fn released<'a>(&'a self, _gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
         no_stream("what only old versions refer to cannot be told")
+    }
+
+    /// Removes from `candidates` every file that this version, an older one that can still be read, or the table itself refers to: what is left may
+    /// be deleted. Files that the newest metadata only remembers as deleted are not referred to where the format can tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::holdings`]: nothing may then be deleted.
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut holdings = self.holdings();
+        while let Some(holding) = holdings.next().await {
+            candidates.remove(&holding?.location);
+        }
+        Ok(())
+    }
+
+    /// Schemas and partition specs that nothing refers to once `gone` are forgotten; none where the format keeps one of each.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading what stays.
+    async fn unused_rules(&self, _gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        Ok(UnusedRules::default())
     }
 
     /// Looks for damage in the metadata itself, and in what only the format understands (delete files as a whole). Data files are not opened.

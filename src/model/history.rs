@@ -24,7 +24,7 @@ pub struct HistoryEntry {
 }
 
 /// What a file is to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// Rows.
@@ -91,7 +91,7 @@ pub struct Retention {
     /// Whether files of the past may be deleted at all (Iceberg `gc.enabled`).
     pub collectable: bool,
     /// A version older than this may go, in milliseconds (Iceberg `history.expire.max-snapshot-age-ms`; Delta
-    /// `delta.deletedFileRetentionDuration`, counted from when it was replaced).
+    /// the longer of `delta.deletedFileRetentionDuration` and `delta.logRetentionDuration`, counted from when it was replaced).
     pub max_age_ms: i64,
     /// So many of the newest versions of each branch stay whatever their age.
     pub min_versions: u64,

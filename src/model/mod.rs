@@ -4,6 +4,7 @@
 //! and no format is named here. Row deletes are part of the model from the first day: every operation sees them, none may
 //! drop them.
 
+pub mod bookkeeping;
 pub mod change;
 pub mod deletes;
 mod evidence;
@@ -13,6 +14,7 @@ pub mod history;
 pub mod literal;
 pub mod operation;
 pub mod output;
+pub mod places;
 pub mod predicate;
 pub mod schema;
 pub mod snapshot;
@@ -21,6 +23,7 @@ pub mod transform;
 pub mod upkeep;
 pub mod value;
 
+pub use bookkeeping::Bookkeeping;
 pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
@@ -30,9 +33,12 @@ pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
 };
+pub use places::PlaceSet;
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
-pub use upkeep::{Forget, NewReference, Upkeep, UpkeepKind};
+pub use upkeep::{
+    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, UnusedRules, Upkeep, UpkeepKind,
+};
 pub use value::Value;

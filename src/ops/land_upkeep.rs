@@ -108,20 +108,19 @@ impl Run<'_> {
             Ok(newest) => newest,
             Err(e) => return Answer::Silence(error(e)),
         };
-        let moved = newest.state_id() != on.state_id();
-        if upkeep.kind.makes_version() {
-            return match newest.find(&upkeep.operation, upkeep.part, self.since).await {
-                Ok(Some(version)) => Answer::Ours(version),
-                Ok(None) if moved => Answer::Taken,
-                Ok(None) => Answer::Silence(error(unknown())),
-                Err(e) => Answer::Silence(error(e)),
-            };
+        let found = match upkeep.kind.makes_version() {
+            true => newest.find(&upkeep.operation, upkeep.part, self.since).await,
+            false => Ok(None),
+        };
+        if let Ok(Some(version)) = found {
+            return Answer::Ours(version);
         }
-        match self.decide.decide(&*newest).await {
-            Ok(None) => Answer::Ours(newest.snapshot().version.unwrap_or(Version(-1))),
-            Ok(Some(_)) if moved => Answer::Taken,
-            Ok(Some(_)) => Answer::Silence(error(unknown())),
-            Err(e) => Answer::Silence(error(e)),
+        // Some changes leave no version behind, in some formats. What they leave behind tells as much.
+        match (self.decide.decide(&*newest).await, found) {
+            (Ok(None), _) => Answer::Ours(newest.snapshot().version.unwrap_or(Version(-1))),
+            (Ok(Some(_)), Ok(_)) if newest.state_id() != on.state_id() => Answer::Taken,
+            (Ok(Some(_)), Ok(_)) => Answer::Silence(error(unknown())),
+            (Ok(Some(_)), Err(e)) | (Err(e), _) => Answer::Silence(error(e)),
         }
     }
 

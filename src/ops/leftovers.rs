@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::formats::TableVersion;
 use crate::location::Location;
 use crate::model::{OperationId, digest};
-use crate::ops::Parts;
+use crate::ops::{Parts, deletion};
 use crate::store::Meta;
 use crate::units::Timestamp;
 
@@ -23,6 +23,11 @@ const FOLDER: &str = "_otf";
 const LEASE_MS: i64 = 24 * 60 * 60 * 1000;
 /// On storage across a network a request of a dead process may still be under way for so long.
 const LATE_REQUEST_MS: i64 = 10 * 60 * 1000;
+
+/// The folder of notes of the table at `root`.
+pub(super) fn folder(root: &Location) -> Location {
+    root.child(FOLDER)
+}
 
 /// A process: what tells whether it still runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +42,15 @@ pub struct Owner {
 
 impl Owner {
     /// What the name of a note ends with, so that half of a note, too, tells whose it is: `<machine>-<process>-<started>`.
-    fn mark(&self) -> String {
+    pub(super) fn mark(&self) -> String {
         let machine: String = digest(&[&self.host]).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         format!("{machine}-{}-{}", self.process, self.started)
     }
 
     /// The owner that the name of half a note tells, if it is a process of the machine of `here`.
     fn of_half(name: &str, here: &Self) -> Option<Self> {
-        let (note, _) = name.strip_prefix('.')?.rsplit_once(".json.")?;
+        let name = name.strip_prefix('.')?;
+        let (note, _) = name.rsplit_once(".json.").or_else(|| name.rsplit_once(".journal."))?;
         let (_, mark) = note.rsplit_once('.')?;
         let mut parts = mark.rsplit('-');
         let started = parts.next()?.parse().ok()?;
@@ -128,7 +134,7 @@ pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId
         folders: places.folders.iter().map(ToString::to_string).collect(),
         trees: places.trees.iter().map(ToString::to_string).collect(),
     };
-    let place = root.child(FOLDER).child(&format!("{}.{}.json", operation.file_mark(part), note.owner.mark()));
+    let place = folder(root).child(&format!("{}.{}.json", operation.file_mark(part), note.owner.mark()));
     let bytes = serde_json::to_vec(&note).map_err(|e| Error::bug("a note could not be written as JSON").because(e))?;
     parts.store.put(&place, bytes.into()).await?;
     Ok(Announced { place, root: root.clone(), note })
@@ -150,29 +156,56 @@ pub async fn undo(parts: Parts<'_>, announced: Announced, base: &dyn TableVersio
     }
 }
 
+/// What the names of files contain that runs write, or wrote before they died, whose notes lie at the table. Whoever else deletes files there leaves
+/// those alone: they are cleaned up by [`clean`] once it is certain that their run is dead.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer.
+pub async fn marks(parts: Parts<'_>, root: &Location) -> Result<Vec<String>> {
+    let mut marks = Vec::new();
+    let mut notes = parts.store.list(&root.child(FOLDER));
+    while let Some(meta) = notes.try_next().await? {
+        let Some(bytes) = parts.store.get_if_exists(&meta.location).await? else { continue };
+        // Half a note is all its run ever wrote.
+        if let Ok(note) = serde_json::from_slice::<Note>(&bytes) {
+            marks.extend(note.marks());
+        }
+    }
+    Ok(marks)
+}
+
 /// Deletes what dead runs left at the table, and returns how many files that were.
 ///
 /// # Errors
 ///
 /// `Unavailable` if storage did not answer. What cannot be read or judged is left for later.
 pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion) -> Result<u64> {
-    let folder = root.child(FOLDER);
+    let folder = folder(root);
     let notes: Vec<Meta> = match parts.store.list_all(&folder).await {
         Ok(notes) => notes,
         Err(error) if error.kind() == Kind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
     let mut deleted = 0;
+    let (journals, notes): (Vec<Meta>, Vec<Meta>) = notes.into_iter().partition(|meta| deletion::is_journal(meta.location.name()));
+    for meta in journals {
+        match deletion::resume(parts, root, &meta, version).await {
+            Ok(count) => deleted += count,
+            Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+            Err(error) => parts.progress.remark(&format!("files that an earlier run was to delete stay: {error}")),
+        }
+    }
     for meta in notes {
         let Some(bytes) = parts.store.get_if_exists(&meta.location).await? else { continue };
         let Ok(note) = serde_json::from_slice::<Note>(&bytes) else {
             // Half a note is all its run ever wrote: data comes after the note.
-            if is_older_than(parts, meta.modified, LEASE_MS) {
+            if is_forgotten(parts, &meta) {
                 parts.store.delete(&meta.location).await?;
             }
             continue;
         };
-        if !is_dead(parts, &note, &meta) {
+        if !is_dead(parts, &note.owner, &meta) {
             continue;
         }
         match clean_after(parts, root, &note, version).await {
@@ -235,8 +268,14 @@ fn is_older_than(parts: Parts<'_>, time: Timestamp, ms: i64) -> bool {
     parts.clock.now().0.saturating_sub(time.0) > ms
 }
 
-fn is_dead(parts: Parts<'_>, note: &Note, meta: &Meta) -> bool {
-    match parts.processes.is_running(&note.owner) {
+/// Whether a file of the notes' folder is so old that nobody can still be writing it.
+pub(super) fn is_forgotten(parts: Parts<'_>, meta: &Meta) -> bool {
+    is_older_than(parts, meta.modified, LEASE_MS)
+}
+
+/// Whether the run that wrote `meta` is over, and nothing that it sent can still arrive.
+pub(super) fn is_dead(parts: Parts<'_>, owner: &Owner, meta: &Meta) -> bool {
+    match parts.processes.is_running(owner) {
         Some(true) => false,
         Some(false) => meta.location.scheme() == "file" || is_older_than(parts, meta.modified, LATE_REQUEST_MS),
         None => is_older_than(parts, meta.modified, LEASE_MS),

@@ -1,13 +1,22 @@
 //! Operations: plan (pure) → run (I/O) → report. Operations never use each other.
 
 pub mod compact;
+pub mod deletion;
 pub mod document;
+pub mod expire;
 pub mod fsck;
 pub mod inspect;
 pub mod land;
 pub mod land_upkeep;
 pub mod leftovers;
+pub mod manifests;
+pub mod orphans;
 pub mod query;
+pub mod references;
+pub mod restore;
+pub mod territory;
+pub mod totals;
+pub mod upkeep;
 
 use async_trait::async_trait;
 

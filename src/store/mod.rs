@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod counting;
+mod deletion;
 pub mod faulty;
 pub mod local;
 pub mod moved;
@@ -285,8 +286,27 @@ impl Store {
 
     /// Deletes every one of `locations`, and says which could not be.
     pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
-        let results = futures::stream::iter(locations).map(|place| async move { self.delete(&place).await });
-        results.buffer_unordered(16).filter_map(|result| async { result.err() }).collect().await
+        self.delete_each(locations).await.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Deletes every one of `locations`, many in one request where storage can. The answers are in their order; one that is not there is deleted
+    /// already.
+    pub async fn delete_each(&self, locations: Vec<Location>) -> Vec<Result<()>> {
+        deletion::delete_each(&*self.resolver, &locations).await
+    }
+
+    /// Where the folder `folder` lies if a link leads to it; `None` if it lies where its name says, is not there, or storage has no links.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the disk did not answer.
+    pub async fn behind_links(&self, folder: &Location) -> Result<Option<Location>> {
+        let place = self.moves().map_or_else(|| folder.clone(), |moves| moves.place_of(folder));
+        if place.scheme() != "file" {
+            return Ok(None);
+        }
+        let lies = local::behind_links(&place).await?.filter(|lies| *lies != place);
+        Ok(lies.map(|lies| self.moves().map_or_else(|| lies.clone(), |moves| moves.name_of(&lies))))
     }
 
     /// Everything below `prefix`, collected. For small folders only.

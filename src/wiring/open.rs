@@ -25,7 +25,8 @@ pub enum Layout {
 }
 
 impl Layout {
-    const fn as_str(self) -> &'static str {
+    /// The format's name.
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Delta => "delta",
             Self::Iceberg => "iceberg",
@@ -148,7 +149,7 @@ async fn at(root: Location, layout: Option<Layout>, branch: Option<&str>, store:
 }
 
 /// The formats whose metadata lies at `root`.
-async fn detect(root: &Location, store: &Store) -> Result<Vec<Layout>> {
+pub(super) async fn detect(root: &Location, store: &Store) -> Result<Vec<Layout>> {
     let mut found = Vec::new();
     for (layout, folder) in [(Layout::Delta, "_delta_log"), (Layout::Iceberg, "metadata"), (Layout::Hudi, ".hoodie")] {
         let mut files = store.list(&root.child(folder));

@@ -34,7 +34,7 @@ pub(crate) enum Mishap {
 }
 
 impl Mishap {
-    fn at(self, call: u64) -> Faults {
+    pub(crate) fn at(self, call: u64) -> Faults {
         match self {
             Self::KilledBefore => Faults::at(call, Fault::KillBefore),
             Self::KilledAfter => Faults::at(call, Fault::KillAfter),

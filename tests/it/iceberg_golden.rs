@@ -46,7 +46,7 @@ impl Resolve for Moved {
     }
 }
 
-fn golden() -> Option<PathBuf> {
+pub(crate) fn golden() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the variable names the folder of golden tables; nothing but tests reads it")]
     std::env::var("OTF_GOLDEN").ok().map(PathBuf::from)
 }
@@ -57,7 +57,7 @@ fn oracle(golden: &Path, name: &str) -> HashMap<String, Json> {
 }
 
 /// Name, the folder within it and live rows (if known) of every golden table.
-fn tables(golden: &Path) -> Vec<(String, String, Option<u64>)> {
+pub(crate) fn tables(golden: &Path) -> Vec<(String, String, Option<u64>)> {
     let subs = oracle(golden, "iceberg.json");
     let counts = oracle(golden, "iceberg-replay-normalised.json");
     let mut out: Vec<_> = counts
@@ -90,14 +90,14 @@ fn root_of(folder: &Path) -> Location {
     Location::parse(location).unwrap_or_else(|_| Location::parse(&format!("/{location}")).unwrap())
 }
 
-fn open(entry: &Path, sub: &str) -> (IcebergTable, Store) {
+pub(crate) fn open(entry: &Path, sub: &str) -> (IcebergTable, Store) {
     let folder = entry.join(sub);
     let root = root_of(&folder);
     let store = Store::new(Arc::new(Moved { root: root.clone(), folder, entry: entry.to_path_buf() }));
     (catalog::path_table(&store, root), store)
 }
 
-async fn files_of(version: &dyn TableVersion) -> Result<Vec<DataFile>> {
+pub(crate) async fn files_of(version: &dyn TableVersion) -> Result<Vec<DataFile>> {
     version.files(true).try_collect().await
 }
 
@@ -110,7 +110,7 @@ async fn deleted_rows(version: &dyn TableVersion, store: &Store, files: &[DataFi
 }
 
 /// Tables that are refused, and the word that names why.
-const REFUSED: [(&str, &str); 1] = [
+pub(crate) const REFUSED: [(&str, &str); 1] = [
     // Its location is absolute and its paths are relative to something else.
     ("big_query_error", "absolute"),
 ];
@@ -161,13 +161,13 @@ async fn copies(version: &dyn TableVersion, store: &Store, operation: &str) -> R
 }
 
 /// Live rows of a table, once all its files are known.
-async fn count(version: &dyn TableVersion, store: &Store) -> Result<u64> {
+pub(crate) async fn count(version: &dyn TableVersion, store: &Store) -> Result<u64> {
     let files = files_of(version).await?;
     let deleted = deleted_rows(version, store, &files).await?;
     Ok(files.iter().zip(&deleted).map(|(file, deleted)| file.rows.unwrap() - deleted).sum())
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

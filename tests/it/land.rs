@@ -115,7 +115,7 @@ impl TableVersion for ScriptedVersion {
     }
 }
 
-struct NoEngine;
+pub(crate) struct NoEngine;
 
 #[async_trait]
 impl Rewriter for NoEngine {

@@ -182,6 +182,14 @@ pub(super) struct Domain {
     pub(super) removed: bool,
 }
 
+/// A file of rows as they were changed (protocol, "Add CDC File").
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(super) struct Cdc {
+    pub(super) path: Box<str>,
+    /// Bytes.
+    pub(super) size: Option<u64>,
+}
+
 /// A file of a V2 checkpoint that holds file actions.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -35,6 +35,27 @@ pub(super) fn read(text: &str, ty: Primitive, upper: bool) -> Option<Value> {
     }
 }
 
+/// Reads what the JSON `text` says, unrounded as far as the type goes: what another form of the same statistics holds.
+pub(super) fn as_told(text: &str, ty: Primitive, upper: bool) -> Option<Value> {
+    match ty {
+        Primitive::Float => float(text).map(Value::Float),
+        Primitive::Double => float(text).map(Value::Double),
+        Primitive::Decimal(_, scale) => decimal(text, scale, upper).map(|unscaled| Value::Decimal(unscaled, scale)),
+        Primitive::Timestamp | Primitive::TimestampTz => micros(&string(text)?).map(Value::Long),
+        _ => read(text, ty, upper),
+    }
+}
+
+/// A number, or one of the texts that stand for those JSON lacks.
+fn float<T: std::str::FromStr>(text: &str) -> Option<T> {
+    match text {
+        "\"NaN\"" => "NaN".parse().ok(),
+        "\"Infinity\"" => "inf".parse().ok(),
+        "\"-Infinity\"" => "-inf".parse().ok(),
+        number => number.parse().ok(),
+    }
+}
+
 fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }

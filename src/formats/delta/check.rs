@@ -9,6 +9,7 @@ use super::replay::{self, State};
 use super::version::DeltaVersion;
 use super::{checksum, spelling};
 use crate::error::{Error, Kind, Result};
+use crate::location::Location;
 use crate::model::{Fault, Finding, FindingSink, Reach};
 
 /// Checks the log of `version`; returns how many of its files were read.
@@ -85,7 +86,7 @@ async fn checkpoints(version: &DeltaVersion, listing: &Listing, reach: Reach, fo
         read += files_from(start, latest);
         let Some(state) = replayed(version, listing, start, found).await? else { continue };
         let (Some(base), Some(checkpoint)) = (&base, start) else { continue };
-        for what in differences(version, &state, base)? {
+        for what in differences(version.root(), &state, base)? {
             let place = checkpoint.files.first().map_or_else(|| log::folder(version.root()), |meta| meta.location.clone());
             found(Finding::new(Fault::CheckpointWrong, place, what));
         }
@@ -117,7 +118,8 @@ async fn replayed(version: &DeltaVersion, listing: &Listing, start: Option<&Chec
     }
 }
 
-fn is_damage(error: &Error) -> bool {
+/// Whether `error` says that something is damaged or gone, and not that it could not be asked for.
+pub(super) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), Kind::Corrupt | Kind::NotFound)
 }
 
@@ -127,9 +129,9 @@ fn file_of(error: &Error, version: &DeltaVersion) -> String {
 }
 
 /// In what the state of a checkpoint differs from that of the commits. Transactions may have expired in checkpoints.
-fn differences(version: &DeltaVersion, checkpoint: &State, commits: &State) -> Result<Vec<String>> {
+pub(super) fn differences(root: &Location, checkpoint: &State, commits: &State) -> Result<Vec<String>> {
     let keys = |state: &State| -> Result<HashSet<FileKey>> {
-        state.files.iter().map(|add| FileKey::of(version.root(), &add.path, add.deletion_vector.as_deref())).collect()
+        state.files.iter().map(|add| FileKey::of(root, &add.path, add.deletion_vector.as_deref())).collect()
     };
     let (theirs, ours) = (keys(checkpoint)?, keys(commits)?);
     let (lacks, adds) = (ours.difference(&theirs).count(), theirs.difference(&ours).count());

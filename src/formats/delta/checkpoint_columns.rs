@@ -8,28 +8,39 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 
 use super::actions::{Add, Domain, Metadata, Protocol, Remove, TextMap, Transaction, Vector};
+use super::stats_columns::StatsColumns;
 
 type Arrays = Result<ArrayRef, ArrowError>;
 
-/// Live files with their partition values, and with their statistics unless the table wants none as text.
-pub(super) fn adds(rows: &[(&Add, &TextMap)], without_stats: bool) -> Arrays {
+/// How statistics are kept.
+#[derive(Debug)]
+pub(super) struct StatsForm {
+    /// Whether as text.
+    pub(super) text: bool,
+    /// As columns, where the table wants them.
+    pub(super) columns: Option<StatsColumns>,
+}
+
+/// Live files with their partition values, and with their statistics in `form`.
+pub(super) fn adds(rows: &[(&Add, &TextMap)], form: &StatsForm) -> Arrays {
     let all = || rows.iter().map(|(add, _)| *add);
-    structs(
-        vec![
-            ("path", texts(all().map(|add| Some(&*add.path)))),
-            ("partitionValues", maps(rows.iter().map(|(_, values)| Some(*values)))?),
-            ("size", longs(all().map(|add| size(add.size)))),
-            ("modificationTime", longs(all().map(|add| Some(add.modification_time)))),
-            ("dataChange", flags(all().map(|_| Some(false)))),
-            ("tags", maps(all().map(|add| add.tags.as_deref()))?),
-            ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
-            ("baseRowId", longs(all().map(|add| add.base_row_id))),
-            ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version))),
-            ("clusteringProvider", texts(all().map(|add| add.clustering_provider.as_deref()))),
-            ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| !without_stats)))),
-        ],
-        None,
-    )
+    let mut columns = vec![
+        ("path", texts(all().map(|add| Some(&*add.path)))),
+        ("partitionValues", maps(rows.iter().map(|(_, values)| Some(*values)))?),
+        ("size", longs(all().map(|add| size(add.size)))),
+        ("modificationTime", longs(all().map(|add| Some(add.modification_time)))),
+        ("dataChange", flags(all().map(|_| Some(false)))),
+        ("tags", maps(all().map(|add| add.tags.as_deref()))?),
+        ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
+        ("baseRowId", longs(all().map(|add| add.base_row_id))),
+        ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version))),
+        ("clusteringProvider", texts(all().map(|add| add.clustering_provider.as_deref()))),
+        ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| form.text)))),
+    ];
+    if let Some(further) = &form.columns {
+        columns.extend(further.arrays(rows)?);
+    }
+    structs(columns, None)
 }
 
 /// Files that are gone.

@@ -23,10 +23,17 @@ use super::log::{self, Checkpoint};
 use super::{checkpoint_rows, path};
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::store::Store;
+use crate::store::{Meta, Store};
 
 /// Rows decoded at a time.
 const BATCH: usize = 8192;
+
+/// What is read of a file.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Actions,
+    Sidecars,
+}
 
 /// Who takes the actions.
 type Sink<'a> = &'a mut (dyn FnMut(Action) -> Result<()> + Send);
@@ -49,15 +56,36 @@ pub(super) async fn read(store: &Store, root: &Location, checkpoint: &Checkpoint
         if file.location.name().ends_with(".json") {
             lines::read(&store.get(&file.location).await?, &file.location, &mut sort)?;
         } else {
-            read_parquet(store, &file.location, file.size, &mut sort).await?;
+            read_parquet(store, &file.location, (file.size, Wanted::Actions), &mut sort).await?;
         }
     }
     for sidecar in sidecars {
         let place = sidecar_place(root, &sidecar.path)?;
         let size = store.head(&place).await?.size;
-        read_parquet(store, &place, size, each).await?;
+        read_parquet(store, &place, (size, Wanted::Actions), each).await?;
     }
     Ok(())
+}
+
+/// The sidecars that one file of a checkpoint names.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn sidecars(store: &Store, root: &Location, file: &Meta) -> Result<Vec<Location>> {
+    let mut found = Vec::new();
+    let mut take = |action| {
+        if let Action::Sidecar(sidecar) = action {
+            found.push(sidecar_place(root, &sidecar.path)?);
+        }
+        Ok(())
+    };
+    if file.location.name().ends_with(".json") {
+        lines::read(&store.get(&file.location).await?, &file.location, &mut take)?;
+    } else {
+        read_parquet(store, &file.location, (file.size, Wanted::Sidecars), &mut take).await?;
+    }
+    Ok(found)
 }
 
 /// A sidecar is named by its file name, or by an absolute path.
@@ -70,12 +98,12 @@ fn sidecar_place(root: &Location, raw: &str) -> Result<Location> {
 }
 
 /// The decoder may panic on damaged bytes: that is damage too, and no reason to die.
-async fn read_parquet(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
-    let read = AssertUnwindSafe(decode(store, file, size, each)).catch_unwind().await;
+async fn read_parquet(store: &Store, file: &Location, (size, wanted): (u64, Wanted), each: Sink<'_>) -> Result<()> {
+    let read = AssertUnwindSafe(decode(store, file, (size, wanted), each)).catch_unwind().await;
     read.unwrap_or_else(|_| Err(Error::corrupt("a checkpoint cannot be read").about("file", file)))
 }
 
-async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Result<()> {
+async fn decode(store: &Store, file: &Location, (size, wanted): (u64, Wanted), each: Sink<'_>) -> Result<()> {
     let mut source = Source { store: store.clone(), file: file.clone(), size };
     let damaged = |error: ParquetError| read_error(error, file);
     // Other writers' Arrow hints only multiply the types to expect.
@@ -85,7 +113,13 @@ async fn decode(store: &Store, file: &Location, size: u64, each: Sink<'_>) -> Re
         None => metadata,
         Some(schema) => ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).map_err(damaged)?,
     };
-    let mask = columns(metadata.metadata());
+    let mask = match wanted {
+        Wanted::Actions => columns(metadata.metadata()),
+        Wanted::Sidecars => match sidecar_columns(metadata.metadata()) {
+            Some(mask) => mask,
+            None => return Ok(()),
+        },
+    };
     let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata);
     let mut batches = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(damaged)?;
     while let Some(batch) = batches.try_next().await.map_err(damaged)? {
@@ -120,6 +154,14 @@ fn in_micros(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
     let mut physical = leaves.iter().map(|leaf| leaf.physical_type());
     let columns: Vec<FieldRef> = metadata.schema().fields().iter().map(|field| column(field, &mut physical)).collect();
     Some(Arc::new(ArrowSchema::new(columns)))
+}
+
+/// The columns of sidecars, where the file has them.
+fn sidecar_columns(metadata: &ParquetMetaData) -> Option<ProjectionMask> {
+    let schema = metadata.file_metadata().schema_descr();
+    let leaves = (0..schema.num_columns()).filter(|leaf| schema.column(*leaf).path().string().starts_with("sidecar."));
+    let leaves: Vec<usize> = leaves.collect();
+    (!leaves.is_empty()).then(|| ProjectionMask::leaves(schema, leaves))
 }
 
 /// The columns of the actions we read. Statistics are stored twice at times: the text wins, and the columns then stay unread.

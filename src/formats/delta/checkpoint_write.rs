@@ -16,8 +16,10 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::actions::{Add, FileKey, Remove, TextMap};
+use super::checkpoint_columns::{self as columns, StatsForm};
 use super::replay::State;
-use super::{checkpoint_columns as columns, log, settings};
+use super::stats_columns::StatsColumns;
+use super::{log, settings};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::store::{Store, Writer};
@@ -31,25 +33,21 @@ const ROW_GROUP: usize = 16 << 20;
 ///
 /// # Errors
 ///
-/// `Unsupported` for a table with a feature we cannot keep or one that wants statistics in another form; `Unavailable` if storage did not
-/// answer. Nothing depends on either: other writers write checkpoints, too.
+/// `Unsupported` for a table with a feature we cannot keep; `Unavailable` if storage did not answer. Nothing depends on either: other writers
+/// write checkpoints, too.
 pub(super) async fn write(store: &Store, root: &Location, state: &State) -> Result<String> {
     state.protocol.check_rewritable()?;
     let properties = &state.metadata.configuration;
-    let key = "delta.checkpoint.writeStatsAsStruct";
-    if settings::on(properties, key) {
-        return Err(Error::unsupported("no checkpoint is written: the table wants statistics and partition values as columns in it")
-            .about("property", key));
-    }
     let without_text = properties.text("delta.checkpoint.writeStatsAsJson").is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
+    let form = StatsForm { text: !without_text, columns: StatsColumns::of(state)? };
     let file = log::checkpoint_file(root, state.version);
     let size = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let sink = Sink { writer: Some(store.writer(&file).await?), size: Arc::clone(&size) };
-    let schema = schema(state).map_err(|error| damaged(error.into()))?;
+    let schema = schema(state, &form).map_err(|error| damaged(error.into()))?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let writer = AsyncArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties)).map_err(damaged)?;
     let mut checkpoint = CheckpointWriter { writer, schema, actions: 0 };
-    checkpoint.state(root, state, without_text).await?;
+    checkpoint.state(root, state, &form).await?;
     checkpoint.writer.finish().await.map_err(damaged)?;
     let hint = serde_json::json!({
         "version": state.version,
@@ -72,10 +70,10 @@ fn damaged(error: ParquetError) -> Error {
 }
 
 /// The columns; the last one makes it a V2 checkpoint where the table has those.
-fn schema(state: &State) -> Result<SchemaRef, ArrowError> {
+fn schema(state: &State, form: &StatsForm) -> Result<SchemaRef, ArrowError> {
     let mut kinds = vec![
         ("txn", columns::transactions(&[])?),
-        ("add", columns::adds(&[], false)?),
+        ("add", columns::adds(&[], form)?),
         ("remove", columns::removes(&[])?),
         ("metaData", columns::metadata(&[])?),
         ("protocol", columns::protocols(&[])?),
@@ -95,7 +93,7 @@ struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    async fn state(&mut self, root: &Location, state: &State, without_stats: bool) -> Result<()> {
+    async fn state(&mut self, root: &Location, state: &State, form: &StatsForm) -> Result<()> {
         self.rows("protocol", columns::protocols(&[&state.protocol])).await?;
         self.rows("metaData", columns::metadata(&[&state.metadata])).await?;
         if state.protocol.writes("v2Checkpoint") {
@@ -109,11 +107,11 @@ impl CheckpointWriter {
         for add in state.files.iter() {
             adds.push((add, state.files.values(add)));
             if adds.len() == BATCH {
-                self.rows("add", columns::adds(&adds, without_stats)).await?;
+                self.rows("add", columns::adds(&adds, form)).await?;
                 adds.clear();
             }
         }
-        self.rows("add", columns::adds(&adds, without_stats)).await?;
+        self.rows("add", columns::adds(&adds, form)).await?;
         for removes in kept(root, state)?.chunks(BATCH) {
             self.rows("remove", columns::removes(removes)).await?;
         }

@@ -39,12 +39,17 @@ fn text(state: &State) -> Result<String> {
     if commit_info::has_commit_times(state) {
         out.insert("inCommitTimestampOpt".into(), json!(info.and_then(|info| info.in_commit_timestamp)));
     }
-    out.insert("metadata".into(), metadata(&state.metadata)?);
-    out.insert("protocol".into(), protocol(&state.protocol));
+    out.insert("metadata".into(), Json::Object(metadata(&state.metadata)?));
+    out.insert("protocol".into(), Json::Object(protocol(&state.protocol)));
     Ok(Json::Object(out).to_string())
 }
 
-fn metadata(metadata: &Metadata) -> Result<Json> {
+/// The members of the table's metadata.
+///
+/// # Errors
+///
+/// `Bug` if JSON cannot hold them.
+pub(super) fn metadata(metadata: &Metadata) -> Result<Map<String, Json>> {
     let mut out = Map::new();
     out.insert("id".into(), json!(metadata.id));
     for (key, text) in [("name", &metadata.name), ("description", &metadata.description)] {
@@ -59,10 +64,11 @@ fn metadata(metadata: &Metadata) -> Result<Json> {
     if let Some(time) = metadata.created_time {
         out.insert("createdTime".into(), json!(time));
     }
-    Ok(Json::Object(out))
+    Ok(out)
 }
 
-fn protocol(protocol: &Protocol) -> Json {
+/// The members of the protocol.
+pub(super) fn protocol(protocol: &Protocol) -> Map<String, Json> {
     let mut out = Map::new();
     out.insert("minReaderVersion".into(), json!(protocol.min_reader_version));
     out.insert("minWriterVersion".into(), json!(protocol.min_writer_version));
@@ -71,5 +77,5 @@ fn protocol(protocol: &Protocol) -> Json {
             out.insert(key.into(), json!(features));
         }
     }
-    Json::Object(out)
+    out
 }

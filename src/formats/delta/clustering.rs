@@ -6,7 +6,8 @@ use super::replay::State;
 use crate::error::{Error, Result};
 use crate::model::{Field, Type};
 
-const DOMAIN: &str = "delta.clustering";
+/// The domain that names the clustering columns.
+pub(super) const DOMAIN: &str = "delta.clustering";
 
 /// Ids of the clustering columns among `fields`, where the table has some.
 ///

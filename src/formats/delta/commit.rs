@@ -1,12 +1,9 @@
 //! Offering a change, checking whether it still holds, and finding it again.
 
-use std::collections::HashSet;
-
-use super::actions::Vector;
 use super::lines::Action;
 use super::log::{self, Listing};
 use super::version::DeltaVersion;
-use super::{dv, entry, lines, path, replay};
+use super::{entry, lines, replay};
 use crate::commit::Answer;
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
@@ -34,14 +31,19 @@ pub(super) async fn offer(base: &DeltaVersion, change: &Change, now: Timestamp) 
             }
         }
     }
+    let answer = put(base, next, entry.bytes, entry::txn_id(&change.operation, change.part)).await;
+    discard(base, written, answer).await
+}
+
+/// Claims version `next`, the one after `base`, with the commit `bytes` that `txn_id` names.
+pub(super) async fn put(base: &DeltaVersion, next: Version, bytes: Vec<u8>, txn_id: String) -> Answer {
     let file = log::commit_file(base.root(), next.0);
-    let answer = match base.store().put_if_absent(&file, entry.bytes.into()).await {
+    match base.store().put_if_absent(&file, bytes.into()).await {
         Ok(Put::Created) => Answer::Ours(next),
-        Ok(Put::Exists) => whose(base, change, next).await,
+        Ok(Put::Exists) => whose(base, txn_id, next).await,
         Err(error) if error.kind() == Kind::Unavailable => Answer::Silence(error),
         Err(error) => Answer::Rejected(error),
-    };
-    discard(base, written, answer).await
+    }
 }
 
 /// Removes the files of a commit that can never land; what cannot be removed is left to the clean-up of dead runs.
@@ -54,9 +56,9 @@ async fn discard(base: &DeltaVersion, written: Vec<Location>, answer: Answer) ->
 
 /// Who made version `next`: after a lost answer, a retry beneath us may have met our own commit. One that cannot be read is nobody's: that is
 /// no certainty.
-async fn whose(base: &DeltaVersion, change: &Change, next: Version) -> Answer {
+async fn whose(base: &DeltaVersion, txn_id: String, next: Version) -> Answer {
     match replay::read_commit_info(base.store(), base.root(), next.0).await {
-        Ok(Some(info)) if info.txn_id == Some(entry::txn_id(&change.operation, change.part)) => Answer::Ours(next),
+        Ok(Some(info)) if info.txn_id.as_ref() == Some(&txn_id) => Answer::Ours(next),
         Ok(Some(_)) => Answer::Taken,
         Ok(None) => Answer::Silence(Error::unavailable("a commit that was there is gone").about("version", next)),
         Err(error) => Answer::Silence(error),
@@ -123,38 +125,4 @@ pub(super) async fn find(newest: &DeltaVersion, operation: &OperationId, part: u
         }
         _ => Ok(None),
     }
-}
-
-/// Of `places`, the files of data and deletion vectors that `newest` or an older version that can still be rebuilt has. Every such version begins at a checkpoint: what
-/// was live there is live still or is removed by a commit that is there, and so commits and the newest version name them all.
-///
-/// # Errors
-///
-/// `Unavailable` if storage did not answer, `Corrupt` for a damaged commit.
-pub(super) async fn referenced(newest: &DeltaVersion, places: HashSet<Location>) -> Result<HashSet<Location>> {
-    let mut found = HashSet::new();
-    let mut note = |path: &str, vector: Option<&Vector>| -> Result<()> {
-        let vector = vector.filter(|vector| &*vector.storage_type != "i").map(|vector| dv::place(newest.root(), vector)).transpose()?;
-        for place in vector.into_iter().chain([path::resolve(newest.root(), path)?]) {
-            if places.contains(&place) {
-                found.insert(place);
-            }
-        }
-        Ok(())
-    };
-    for add in newest.state().files.iter() {
-        note(&add.path, add.deletion_vector.as_deref())?;
-    }
-    let listing = Listing::read(newest.store(), newest.root(), None).await?;
-    for version in listing.commits_between(-1, i64::MAX) {
-        let file = log::commit_file(newest.root(), version);
-        // A commit that was cleaned up meanwhile began no version that can still be rebuilt.
-        let Some(bytes) = newest.store().get_if_exists(&file).await? else { continue };
-        lines::read(&bytes, &file, |action| match action {
-            Action::Add(add) => note(&add.path, add.deletion_vector.as_deref()),
-            Action::Remove(remove) => note(&remove.path, remove.deletion_vector.as_deref()),
-            _ => Ok(()),
-        })?;
-    }
-    Ok(found)
 }

@@ -58,35 +58,58 @@ impl Sizes {
     }
 }
 
-/// What the commit says of itself.
+/// What a commit was for, in the words of other writers.
+pub(super) struct Purpose {
+    pub(super) operation: &'static str,
+    pub(super) parameters: Json,
+    pub(super) isolation: &'static str,
+    pub(super) metrics: Map<String, Json>,
+    /// Whether every row keeps its id.
+    pub(super) keeps_row_ids: bool,
+}
+
+/// What the commit of `change` says of itself.
 pub(super) fn commit_info(base: &DeltaVersion, change: &Change, now: Timestamp, time: Option<i64>, sizes: &Sizes) -> Map<String, Json> {
+    let purpose = match change.intent {
+        Intent::Rearrange => Purpose {
+            operation: "OPTIMIZE",
+            parameters: json!({"predicate": "[]", "auto": false, "clusterBy": "[]", "zOrderBy": "[]"}),
+            isolation: "SnapshotIsolation",
+            metrics: optimize_metrics(sizes),
+            // Without the promise to keep them, rewritten rows have fresh ids.
+            keeps_row_ids: settings::on(&base.state().metadata.configuration, "delta.enableRowTracking"),
+        },
+        Intent::DeleteRows => Purpose {
+            operation: "DELETE",
+            // What chose the rows is not told: it may name a person.
+            parameters: json!({"predicate": "[]"}),
+            isolation: "Serializable",
+            metrics: delete_metrics(sizes),
+            keeps_row_ids: true,
+        },
+    };
+    provenance(base, purpose, (now, time), &txn_id(&change.operation, change.part))
+}
+
+/// What the commit that `txn_id` names says of itself; `time` is its in-commit timestamp, where the table has them.
+pub(super) fn provenance(base: &DeltaVersion, purpose: Purpose, (now, time): (Timestamp, Option<i64>), txn_id: &str) -> Map<String, Json> {
     let mut info = Map::new();
     // First, as the protocol wants it.
     if let Some(time) = time {
         info.insert("inCommitTimestamp".into(), json!(time));
     }
     info.insert("timestamp".into(), json!(time.unwrap_or(now.0)));
-    let (operation, parameters, isolation, metrics) = match change.intent {
-        Intent::Rearrange => {
-            let parameters = json!({"predicate": "[]", "auto": false, "clusterBy": "[]", "zOrderBy": "[]"});
-            ("OPTIMIZE", parameters, "SnapshotIsolation", optimize_metrics(sizes))
-        }
-        // What chose the rows is not told: it may name a person.
-        Intent::DeleteRows => ("DELETE", json!({"predicate": "[]"}), "Serializable", delete_metrics(sizes)),
-    };
-    info.insert("operation".into(), json!(operation));
-    info.insert("operationParameters".into(), parameters);
+    info.insert("operation".into(), json!(purpose.operation));
+    info.insert("operationParameters".into(), purpose.parameters);
     info.insert("readVersion".into(), json!(base.state().version));
-    info.insert("isolationLevel".into(), json!(isolation));
+    info.insert("isolationLevel".into(), json!(purpose.isolation));
     info.insert("isBlindAppend".into(), json!(false));
-    info.insert("operationMetrics".into(), Json::Object(metrics));
+    info.insert("operationMetrics".into(), Json::Object(purpose.metrics));
     if base.state().protocol.writes("rowTracking") {
-        // Without the promise to keep them, rewritten rows have fresh ids.
-        let kept = change.intent == Intent::DeleteRows || settings::on(&base.state().metadata.configuration, "delta.enableRowTracking");
-        info.insert("tags".into(), json!({"delta.rowTracking.preserved": kept.to_string()}));
+        info.insert("tags".into(), json!({"delta.rowTracking.preserved": purpose.keeps_row_ids.to_string()}));
     }
     info.insert("engineInfo".into(), json!(concat!("otf/", env!("CARGO_PKG_VERSION"))));
-    info.insert("txnId".into(), json!(txn_id(&change.operation, change.part)));
+    info.insert("txnId".into(), json!(txn_id));
     info
 }
 

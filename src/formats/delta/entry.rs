@@ -102,7 +102,7 @@ impl Builder<'_> {
         self.sizes.vectors_added += 1;
         let vector = self.vectors.add(&marked.deleted)?;
         let stats = mark::stats(file.stats.as_deref(), stored).map_err(|error| error.about("file", &file.path))?;
-        self.lines.line("add", mark::add_again(values, file, &vector, stats)?)
+        self.lines.line("add", mark::add_again(values, file, Some(&vector), Some(&stats))?)
     }
 
     fn add(&mut self, file: &NewFile, values: &TextMap) -> Result<Map<String, Json>> {
@@ -150,13 +150,19 @@ pub(super) fn is_live(base: &DeltaVersion, group: &GroupChange) -> Result<bool> 
     Ok(true)
 }
 
+/// Actions as a commit has them, one a line.
 #[derive(Default)]
-struct Lines {
-    bytes: Vec<u8>,
+pub(super) struct Lines {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Lines {
-    fn line(&mut self, name: &str, action: Map<String, Json>) -> Result<()> {
+    /// Adds the action `name`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if JSON cannot hold it.
+    pub(super) fn line(&mut self, name: &str, action: Map<String, Json>) -> Result<()> {
         let line = Json::Object(Map::from_iter([(name.to_string(), Json::Object(action))]));
         serde_json::to_writer(&mut self.bytes, &line).map_err(|e| Error::bug("an action cannot be written").because(e))?;
         self.bytes.push(b'\n');
@@ -174,7 +180,7 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Json> {
 }
 
 /// Removes `add`: everything that names the file is repeated byte for byte.
-fn remove(values: &TextMap, add: &Add, now: Timestamp, data_change: bool) -> Result<Map<String, Json>> {
+pub(super) fn remove(values: &TextMap, add: &Add, now: Timestamp, data_change: bool) -> Result<Map<String, Json>> {
     let mut out = Map::new();
     out.insert("path".into(), json!(add.path));
     out.insert("deletionTimestamp".into(), json!(now.0));
@@ -197,7 +203,8 @@ fn remove(values: &TextMap, add: &Add, now: Timestamp, data_change: bool) -> Res
     Ok(out)
 }
 
-fn domain(domain: &Domain) -> Map<String, Json> {
+/// The members of a domain's action.
+pub(super) fn domain(domain: &Domain) -> Map<String, Json> {
     let mut out = Map::new();
     out.insert("domain".into(), json!(domain.domain));
     out.insert("configuration".into(), json!(domain.configuration));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::actions::{Add, Domain, Metadata, Protocol, Remove, Sidecar, Transaction};
+use super::actions::{Add, Cdc, Domain, Metadata, Protocol, Remove, Sidecar, Transaction};
 use crate::error::{Error, Result};
 use crate::location::Location;
 
@@ -55,6 +55,7 @@ pub(super) enum Action {
     Transaction(Transaction),
     Domain(Domain),
     Sidecar(Sidecar),
+    Change(Cdc),
     CommitInfo(CommitInfo),
 }
 
@@ -69,6 +70,7 @@ struct Line {
     txn: Option<Transaction>,
     domain_metadata: Option<Domain>,
     sidecar: Option<Sidecar>,
+    cdc: Option<Cdc>,
     commit_info: Option<Box<RawValue>>,
 }
 
@@ -100,7 +102,8 @@ impl Line {
         let file = self.add.map(Action::Add).into_iter().chain(self.remove.map(Action::Remove));
         let rules = self.meta_data.map(Action::Metadata).into_iter().chain(self.protocol.map(Action::Protocol));
         let rest = self.txn.map(Action::Transaction).into_iter().chain(self.domain_metadata.map(Action::Domain));
-        file.chain(rules).chain(rest).chain(self.sidecar.map(Action::Sidecar)).chain(commit_info)
+        let beside = self.sidecar.map(Action::Sidecar).into_iter().chain(self.cdc.map(Action::Change));
+        file.chain(rules).chain(rest).chain(beside).chain(commit_info)
     }
 }
 
@@ -146,5 +149,9 @@ mod tests {
         let actions = actions("{\"commitInfo\":{\"timestamp\":\"x\",\"txnId\":\"t-0\",\"inCommitTimestamp\":5}}").unwrap();
         let [Action::CommitInfo(info)] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(*info, CommitInfo { in_commit_timestamp: Some(5), txn_id: Some("t-0".into()), ..CommitInfo::default() });
+        assert_eq!(
+            *info,
+            CommitInfo { timestamp: None, in_commit_timestamp: Some(5), txn_id: Some("t-0".into()), ..CommitInfo::default() }
+        );
     }
 }

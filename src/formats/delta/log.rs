@@ -1,6 +1,7 @@
 //! What lies in `_delta_log`: commits, checkpoints, and where a replay may start (protocol, "Delta Log Entries", "Checkpoints").
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use futures::TryStreamExt;
 
@@ -33,6 +34,16 @@ pub(super) fn hint_file(root: &Location) -> Location {
     folder(root).child("_last_checkpoint")
 }
 
+#[derive(serde::Deserialize)]
+struct Hint {
+    version: i64,
+}
+
+/// The version that the hint `text` names; `None` for one that cannot be understood.
+pub(super) fn hinted(text: &[u8]) -> Option<i64> {
+    serde_json::from_slice::<Hint>(text).ok().map(|hint| hint.version).filter(|version| *version >= 0)
+}
+
 /// A complete checkpoint: its version and its files.
 #[derive(Debug, Clone)]
 pub(super) struct Checkpoint {
@@ -53,7 +64,7 @@ pub(super) struct Listing {
 
 /// What a name in the log folder is.
 #[derive(Debug, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     Commit(i64),
     Checkpoint(i64),
     Part { version: i64, part: u32, parts: u32 },
@@ -136,6 +147,25 @@ impl Listing {
         self.checkpoints.contains_key(&version)
     }
 
+    /// The first version after `version` that has a commit or a complete checkpoint.
+    pub(super) fn next_after(&self, version: i64) -> Option<i64> {
+        let after = (Bound::Excluded(version), Bound::Unbounded);
+        let commit = self.commits.range(after).next().map(|(version, _)| *version);
+        let checkpoint = self.checkpoints.range(after).next().map(|(version, _)| *version);
+        commit.into_iter().chain(checkpoint).min()
+    }
+
+    /// The complete checkpoints, oldest first.
+    pub(super) fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.checkpoints.values()
+    }
+
+    /// Whether every commit from `from` to `to` is there; so it is where there is none between them.
+    pub(super) fn is_whole(&self, from: i64, to: i64) -> bool {
+        let wanted = i128::from(to) - i128::from(from) + 1;
+        wanted <= 0 || i128::try_from(self.commits.range(from..=to).count()) == Ok(wanted)
+    }
+
     /// How many versions have a commit.
     pub(super) fn versions(&self) -> u64 {
         self.commits.len() as u64
@@ -176,7 +206,8 @@ impl Listing {
     }
 }
 
-fn classify(name: &str) -> Option<Entry> {
+/// What `name` in the log folder is, if it is a commit or belongs to a checkpoint.
+pub(super) fn classify(name: &str) -> Option<Entry> {
     let (digits, rest) = name.split_once('.')?;
     let version = number(digits, 20)?;
     match rest.split('.').collect::<Vec<_>>()[..] {
@@ -192,11 +223,12 @@ fn classify(name: &str) -> Option<Entry> {
     }
 }
 
-fn number(digits: &str, width: usize) -> Option<i64> {
+/// The number that exactly `width` digits say.
+pub(super) fn number(digits: &str, width: usize) -> Option<i64> {
     (digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 

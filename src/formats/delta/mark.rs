@@ -67,19 +67,27 @@ pub(super) fn stats(text: Option<&str>, rows: u64) -> Result<String> {
     serde_json::to_string(&members).map_err(|e| Error::bug("statistics cannot be written").because(e))
 }
 
-/// Adds `file` again with another deletion vector: everything else is as it was.
-pub(super) fn add_again(values: &TextMap, file: &Add, vector: &Vector, stats: String) -> Result<Map<String, Json>> {
+/// Adds `file` again with this deletion vector and these statistics: everything else is as it was.
+///
+/// # Errors
+///
+/// `Bug` if JSON cannot hold it.
+pub(super) fn add_again(values: &TextMap, file: &Add, vector: Option<&Vector>, stats: Option<&str>) -> Result<Map<String, Json>> {
     let mut out = Map::new();
     out.insert("path".into(), json!(file.path));
     out.insert("partitionValues".into(), to_json(values)?);
     out.insert("size".into(), json!(file.size));
     out.insert("modificationTime".into(), json!(file.modification_time));
     out.insert("dataChange".into(), json!(true));
-    out.insert("stats".into(), json!(stats));
+    if let Some(stats) = stats {
+        out.insert("stats".into(), json!(stats));
+    }
     if let Some(tags) = &file.tags {
         out.insert("tags".into(), to_json(tags)?);
     }
-    out.insert("deletionVector".into(), to_json(vector)?);
+    if let Some(vector) = vector {
+        out.insert("deletionVector".into(), to_json(vector)?);
+    }
     if let Some(id) = file.base_row_id {
         out.insert("baseRowId".into(), json!(id));
     }

@@ -5,6 +5,7 @@
 
 mod actions;
 mod arrow_text;
+mod bookkeeping;
 mod bounds;
 mod check;
 mod checkpoint_columns;
@@ -20,26 +21,36 @@ mod compat;
 mod dv;
 mod dv_write;
 mod entry;
+mod forget;
 mod history;
+mod holdings;
 mod lines;
 mod live;
 mod log;
+mod log_files;
 mod mark;
 mod output;
 mod partition;
 mod path;
 pub mod protocol;
+mod reach;
+mod released;
 mod replay;
+mod restore;
+mod restore_rules;
+mod retention;
 mod row_tracking;
 mod schema;
 mod settings;
 mod spelling;
+mod stats_columns;
 mod stats_read;
 mod stats_write;
 mod table;
 #[cfg(test)]
 mod tests;
 mod travel;
+mod upkeep;
 mod version;
 mod z85;
 

@@ -86,7 +86,8 @@ pub(super) fn constants(partition: &Partition, columns: &[&Field]) -> Result<Vec
     partition.fields.iter().zip(columns).map(typed).collect()
 }
 
-fn value(text: &str, ty: Primitive) -> Option<Value> {
+/// The value that `text` of the log is.
+pub(super) fn value(text: &str, ty: Primitive) -> Option<Value> {
     match ty {
         Primitive::TimestampTz => literal::parse(text, ty).or_else(|| literal::parse(text, Primitive::Timestamp)),
         Primitive::Binary => Some(Value::Bytes(text.as_bytes().to_vec())),

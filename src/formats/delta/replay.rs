@@ -165,7 +165,7 @@ impl<'a> Replay<'a> {
                     self.infos.entry(version).or_insert(info);
                 }
             }
-            Action::Sidecar(_) => {}
+            Action::Sidecar(_) | Action::Change(_) => {}
         }
         Ok(())
     }

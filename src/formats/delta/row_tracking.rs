@@ -84,6 +84,22 @@ impl RowIds {
         Ok(Self { next: mark.checked_add(1).ok_or_else(wrong)? })
     }
 
+    /// Gives out none of the ids up to that of row `rows` of a file that begins with `first`: files that come back bring theirs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub(super) fn pass(&mut self, first: i64, rows: u64) -> Result<()> {
+        let next = i64::try_from(rows).ok().and_then(|rows| first.checked_add(rows));
+        self.next = self.next.max(next.ok_or_else(|| Error::refused("the table has no row ids left"))?);
+        Ok(())
+    }
+
+    /// Whether ids were given out or passed since `before`, the ids of a version.
+    pub(super) const fn moved_since(&self, before: &Self) -> bool {
+        self.next > before.next
+    }
+
     /// The first of `rows` fresh ids.
     ///
     /// # Errors

@@ -31,6 +31,11 @@ pub(super) fn retention_ms(properties: &TextMap) -> Option<i64> {
     properties.text("delta.deletedFileRetentionDuration").map_or(Some(7 * DAY_MS), interval_ms)
 }
 
+/// `delta.logRetentionDuration` in milliseconds, 30 days where it is not set; `None` where it cannot be understood.
+pub(super) fn log_retention_ms(properties: &TextMap) -> Option<i64> {
+    properties.text("delta.logRetentionDuration").map_or(Some(30 * DAY_MS), interval_ms)
+}
+
 /// Reads an interval as Spark SQL writes it: `interval 1 week`, `interval 2 days 3 hours`.
 fn interval_ms(text: &str) -> Option<i64> {
     let lower = text.trim().to_ascii_lowercase();

@@ -20,11 +20,6 @@ pub struct DeltaTable {
     root: Location,
 }
 
-#[derive(serde::Deserialize)]
-struct Hint {
-    version: i64,
-}
-
 impl DeltaTable {
     /// The table whose `_delta_log` lies below `root`.
     pub const fn new(store: Store, root: Location) -> Self {
@@ -42,7 +37,7 @@ impl DeltaTable {
     /// The version the newest checkpoint may have. Only a hint: it may be damaged, stale or missing.
     async fn hint(&self) -> Result<Option<i64>> {
         let bytes = self.store.get_if_exists(&log::hint_file(&self.root)).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice::<Hint>(&bytes).ok()).map(|hint| hint.version).filter(|version| *version >= 0))
+        Ok(bytes.and_then(|bytes| log::hinted(&bytes)))
     }
 
     /// Rebuilds `version` (the newest if `None`) from the first start that works, together with the listing it was found in.

@@ -1,6 +1,6 @@
 //! A Delta table at one version.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,15 +11,16 @@ use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, mark, output, partition, path, row_tracking, schema, settings, stats_read,
+    check, clustering, commit, compat, dv, entry, history, holdings, mark, output, partition, path, released, retention, row_tracking,
+    schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Lineage, OperationId, OutputSpec, Partition, Reach,
-    ReadSpec, RowDeletes, Snapshot, Type, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -166,6 +167,14 @@ impl TableVersion for DeltaVersion {
         history::history(self)
     }
 
+    fn retention(&self) -> Result<Retention> {
+        retention::of(&self.state)
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
+    }
+
     fn defaults(&self) -> Defaults {
         let target = settings::target_file_size(&self.state.metadata.configuration).ok().flatten();
         Defaults {
@@ -216,6 +225,10 @@ impl TableVersion for DeltaVersion {
         commit::offer(self, change, now).await
     }
 
+    async fn offer_upkeep(&self, upkeep: &Upkeep, now: Timestamp) -> Answer {
+        upkeep::offer(self, upkeep, now).await
+    }
+
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
         commit::find(self, operation, part, since).await
     }
@@ -230,7 +243,29 @@ impl TableVersion for DeltaVersion {
     }
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
-        commit::referenced(self, places).await
+        let mut found = HashSet::new();
+        let mut note = |holding: Holding| {
+            if places.contains(&holding.location) {
+                found.insert(holding.location);
+            }
+        };
+        holdings::in_use(self, &mut note).await?;
+        Ok(found)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        let mut spare = |holding: Holding| {
+            candidates.remove(&holding.location);
+        };
+        holdings::in_use(self, &mut spare).await
+    }
+
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self)
+    }
+
+    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        released::released(self, gone)
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {

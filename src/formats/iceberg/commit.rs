@@ -18,7 +18,7 @@ use super::spec::{Interner, partition_key};
 use super::stats::Modes;
 use super::summary::{self, Tally};
 use super::table::IcebergVersion;
-use super::{features, reshape};
+use super::{complete, features, reshape};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -35,7 +35,13 @@ pub(crate) async fn offer(version: &IcebergVersion, change: &Change, now: Timest
         Ok(replace) => replace,
         Err(error) => return Answer::Rejected(error),
     };
-    let new = match replace.prepare(now).await {
+    let new = replace.prepare(now).await;
+    conclude(version, replace, new).await
+}
+
+/// Puts what was prepared in place. What the attempt wrote is removed again where it can never land.
+pub(super) async fn conclude(version: &IcebergVersion, replace: Replace<'_>, new: Result<NewMetadata>) -> Answer {
+    let new = match new {
         Ok(new) => new,
         Err(error) => {
             version.scan.store.delete_all(replace.written).await;
@@ -108,7 +114,12 @@ pub(super) struct Replace<'a> {
 pub(super) type Wanted<'a> = HashMap<&'a Location, (usize, &'a DataFile)>;
 
 impl<'a> Replace<'a> {
-    fn new(version: &'a IcebergVersion, change: &'a Change) -> Result<Self> {
+    /// An attempt on top of `version`.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `Refused` for tables that we cannot change, `Conflict` where there is no snapshot.
+    pub(super) fn new(version: &'a IcebergVersion, change: &'a Change) -> Result<Self> {
         let metadata: &Metadata = &version.scan.metadata;
         change.check()?;
         features::rewritable(metadata, version.pointer.opened_at())?;
@@ -156,7 +167,12 @@ impl<'a> Replace<'a> {
             Intent::Rearrange => self.replace(&listed).await?,
             Intent::DeleteRows => self.mark(&listed).await?,
         };
-        let rows = self.assign_row_ids(&mut after)?;
+        self.seal(&mut after, &[], now).await
+    }
+
+    /// Writes the manifest list of `after` and the metadata that names it; `told` goes into the summary.
+    pub(super) async fn seal(&mut self, after: &mut [ManifestFile], told: &[(&str, u64)], now: Timestamp) -> Result<NewMetadata> {
+        let rows = self.assign_row_ids(after)?;
         let sequence = self.commit.sequence;
         let header = ListHeader {
             format_version: self.commit.version,
@@ -166,8 +182,11 @@ impl<'a> Replace<'a> {
             first_row_id: rows.map(|(first, _)| first),
         };
         let sync = digest(&[&self.commit.snapshot.to_string()]);
-        let bytes = manifest_list::write(&after, header, &self.commit.codec, sync)?;
-        let summary = summary::summary(self.change.intent, &self.tally, self.parent, &after, (&self.change.operation, self.change.part));
+        let bytes = manifest_list::write(after, header, &self.commit.codec, sync)?;
+        let mut summary = summary::summary(self.change.intent, &self.tally, self.parent, after, (&self.change.operation, self.change.part));
+        for (key, count) in told {
+            summary[*key] = count.to_string().into();
+        }
         let snapshot = NewSnapshot {
             id: self.commit.snapshot,
             parent: self.parent_id,
@@ -282,32 +301,7 @@ impl<'a> Replace<'a> {
 
     /// A manifest that stays as it is, with everything the new list must say of it.
     pub(super) async fn complete(&self, manifest: &ManifestFile) -> Result<ManifestFile> {
-        let counted = manifest.files.iter().chain(&manifest.rows).all(Option::is_some);
-        let known = manifest.spec_id.is_some() && manifest.added_snapshot.is_some() && manifest.length > 0;
-        if known && (counted || self.commit.version == 1) {
-            return Ok(manifest.clone());
-        }
-        let size = self.scan.store.head(&self.metadata.place(&manifest.path)?).await?.size;
-        let reader = self.scan.open(manifest).await?;
-        let mut out = ManifestFile { spec_id: Some(reader.spec_id), length: signed(size)?, ..manifest.clone() };
-        let (mut files, mut rows) = ([0i64; 3], [0i64; 3]);
-        for entry in reader {
-            let entry = entry?;
-            let at = match entry.status {
-                Status::Added => 0,
-                Status::Existing => 1,
-                Status::Deleted => 2,
-            };
-            if let (Some(files), Some(rows)) = (files.get_mut(at), rows.get_mut(at)) {
-                *files += 1;
-                *rows = rows.saturating_add(signed(entry.records)?);
-            }
-            out.added_snapshot = out.added_snapshot.or(entry.snapshot);
-        }
-        out.added_snapshot = out.added_snapshot.or(Some(self.parent_id));
-        out.files = files.map(Some);
-        out.rows = rows.map(Some);
-        Ok(out)
+        complete::complete(self.scan, manifest, self.parent_id).await
     }
 
     /// Writes manifests of the new files, at least one per spec.
@@ -368,8 +362,4 @@ impl<'a> Replace<'a> {
 /// What to say when another writer was first.
 pub(super) fn conflict() -> Error {
     Error::conflict("files to be replaced have changed since they were read")
-}
-
-fn signed(number: u64) -> Result<i64> {
-    i64::try_from(number).map_err(|_| Error::corrupt("a size is out of range"))
 }

@@ -75,6 +75,11 @@ pub(crate) fn next(metadata: &Metadata, snapshot: &NewSnapshot) -> Result<Json> 
     Ok(doc)
 }
 
+/// How many earlier documents the metadata log keeps.
+pub(super) fn documents_kept(metadata: &Metadata) -> usize {
+    metadata.properties.get("write.metadata.previous-versions-max").and_then(|n| n.parse().ok()).unwrap_or(100usize).max(1)
+}
+
 /// Makes `members` the document that follows the one of `metadata` at `time`: the old file joins the metadata log, which keeps as many as the
 /// table asks for.
 ///
@@ -85,8 +90,7 @@ pub(crate) fn succeed(metadata: &Metadata, members: &mut Map<String, Json>, time
     let last_updated = metadata.number("last-updated-ms").unwrap_or(time);
     let log = list(members, "metadata-log")?;
     log.push(json!({"timestamp-ms": last_updated, "metadata-file": metadata.spell(&metadata.file)}));
-    let kept = metadata.properties.get("write.metadata.previous-versions-max").and_then(|n| n.parse().ok()).unwrap_or(100usize).max(1);
-    log.drain(..log.len().saturating_sub(kept));
+    log.drain(..log.len().saturating_sub(documents_kept(metadata)));
     members.insert("last-updated-ms".into(), time.into());
     Ok(())
 }

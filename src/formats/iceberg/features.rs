@@ -111,6 +111,15 @@ pub(crate) fn rewritable(metadata: &Metadata, opened_at: Option<&Location>) -> R
         return Err(Error::unsupported("a location provider of its own (write.location-provider.impl) cannot be honoured"));
     }
     avro_codec(metadata)?;
+    located(metadata, opened_at)
+}
+
+/// Whether the table lies where it was opened: the paths of a copy name the original's files.
+///
+/// # Errors
+///
+/// `Refused` if its metadata says that it lies elsewhere.
+pub(crate) fn located(metadata: &Metadata, opened_at: Option<&Location>) -> Result<()> {
     match opened_at {
         Some(opened) if *opened != metadata.location => Err(Error::refused("the table's metadata says that it lies elsewhere")
             .about("opened", opened)

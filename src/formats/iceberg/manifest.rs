@@ -191,6 +191,16 @@ impl ManifestReader {
         self.content
     }
 
+    /// How many bytes the last entry takes, unpacked.
+    pub(crate) const fn entry_size(&self) -> usize {
+        self.reader.record_size()
+    }
+
+    /// The shape of its records.
+    pub(crate) const fn shape(&self) -> &Shape {
+        &self.reader.shape
+    }
+
     /// Its header entries.
     pub(crate) fn header(&self) -> &[(String, Vec<u8>)] {
         &self.reader.header

@@ -10,11 +10,12 @@ use super::delete_files::NewDeletes;
 use super::manifest::{Entry, FileContent, ManifestReader, Status};
 use super::manifest_list::{Content, FieldSummary, ManifestFile};
 use super::manifest_schema as schema;
+use super::manifest_summary::Summary;
 use super::spec::Spec;
 use super::stats::Modes;
 use super::values;
 use crate::error::{Error, Result};
-use crate::model::{NewFile, Partition, Value, digest};
+use crate::model::{NewFile, Partition, digest};
 
 /// What is the same for every manifest of a commit.
 #[derive(Debug, Clone)]
@@ -45,14 +46,6 @@ impl std::fmt::Debug for ManifestWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ManifestWriter").field("spec", &self.spec.id).field("files", &self.files).finish_non_exhaustive()
     }
-}
-
-#[derive(Debug, Default, Clone)]
-struct Summary {
-    null: bool,
-    nan: bool,
-    lower: Option<Value>,
-    upper: Option<Value>,
 }
 
 fn signed(number: u64) -> Result<i64> {
@@ -103,7 +96,23 @@ impl ManifestWriter {
     ///
     /// `Corrupt` if the old manifest's schema is no manifest's.
     pub(crate) fn for_rewritten(commit: &Commit, spec: &Arc<Spec>, old: &ManifestReader, content: Content) -> Result<Self> {
-        let mut header: Vec<(String, Vec<u8>)> = old.header().to_vec();
+        let schema = widened(old, commit.version)?;
+        Self::for_taken_over(commit, spec, content, &schema, old.header())
+    }
+
+    /// A manifest of `schema` for entries that others had, with what `header` says of the table.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if the schema is none.
+    pub(crate) fn for_taken_over(
+        commit: &Commit,
+        spec: &Arc<Spec>,
+        content: Content,
+        schema: &Json,
+        header: &[(String, Vec<u8>)],
+    ) -> Result<Self> {
+        let mut header = header.to_vec();
         let mut set = |key: &str, value: String| match header.iter_mut().find(|(name, _)| name == key) {
             Some(entry) => entry.1 = value.into_bytes(),
             None => header.push((key.to_string(), value.into_bytes())),
@@ -113,8 +122,7 @@ impl ManifestWriter {
         if commit.version > 1 {
             set("content", content.as_str().to_string());
         }
-        let schema = widened(old, commit.version)?;
-        Self::start(commit, spec, content, &schema, &header)
+        Self::start(commit, spec, content, schema, &header)
     }
 
     fn start(commit: &Commit, spec: &Arc<Spec>, content: Content, schema: &Json, header: &[(String, Vec<u8>)]) -> Result<Self> {
@@ -219,6 +227,25 @@ impl ManifestWriter {
         let record = self.carried(entry, old, deleted)?;
         self.writer.append(&record)?;
         self.count(status, rows, sequence, partition)
+    }
+
+    /// Takes over a live entry of `rows` that is encoded for the manifest's schema.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if a count is out of range.
+    pub(crate) fn take_over_encoded(&mut self, record: &[u8], rows: u64, sequence: i64, partition: &Partition) -> Result<()> {
+        self.writer.append_encoded(record)?;
+        self.count(Status::Existing, signed(rows)?, sequence, Some(partition))
+    }
+
+    /// Whether the manifest has `size` bytes. What is written counts packed.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if a block cannot be packed.
+    pub(crate) fn is_full(&mut self, size: u64) -> Result<bool> {
+        self.writer.reaches(size)
     }
 
     fn carried(&self, entry: Entry, old: &super::manifest::Columns, deleted: bool) -> Result<Datum> {
@@ -341,33 +368,4 @@ fn widened(old: &ManifestReader, version: u8) -> Result<Json> {
 fn fields_of(json: &mut Json) -> Result<&mut Vec<Json>> {
     let fields = json.get_mut("fields").and_then(Json::as_array_mut);
     fields.ok_or_else(|| Error::corrupt("a manifest's schema is no record"))
-}
-
-impl Summary {
-    fn absorb(&mut self, value: Option<&Value>) {
-        use std::cmp::Ordering::{Greater, Less};
-        let Some(value) = value else {
-            self.null = true;
-            return;
-        };
-        if value.is_nan() {
-            self.nan = true;
-            return;
-        }
-        if self.lower.as_ref().is_none_or(|lower| value.compare(lower) == Some(Less)) {
-            self.lower = Some(value.clone());
-        }
-        if self.upper.as_ref().is_none_or(|upper| value.compare(upper) == Some(Greater)) {
-            self.upper = Some(value.clone());
-        }
-    }
-
-    fn finish(&self) -> FieldSummary {
-        FieldSummary {
-            contains_null: self.null,
-            contains_nan: Some(self.nan),
-            lower: self.lower.as_ref().map(values::to_bytes),
-            upper: self.upper.as_ref().map(values::to_bytes),
-        }
-    }
 }

@@ -17,6 +17,12 @@ pub(crate) struct Ref<'a> {
     pub(crate) snapshot: i64,
     /// Whether commits move it. Tags never move.
     pub(crate) is_branch: bool,
+    /// `max-ref-age-ms`.
+    pub(crate) max_ref_age_ms: Option<i64>,
+    /// `max-snapshot-age-ms`, of branches.
+    pub(crate) max_snapshot_age_ms: Option<i64>,
+    /// `min-snapshots-to-keep`, of branches.
+    pub(crate) min_snapshots_to_keep: Option<u64>,
 }
 
 impl Metadata {
@@ -24,7 +30,15 @@ impl Metadata {
     pub(crate) fn refs(&self) -> impl Iterator<Item = Ref<'_>> {
         self.doc.get("refs").and_then(Json::as_object).into_iter().flatten().filter_map(|(name, json)| {
             let snapshot = json.get("snapshot-id").and_then(Json::as_i64)?;
-            Some(Ref { name, snapshot, is_branch: json.get("type").and_then(Json::as_str) == Some("branch") })
+            let number = |key: &str| json.get(key).and_then(Json::as_i64);
+            Some(Ref {
+                name,
+                snapshot,
+                is_branch: json.get("type").and_then(Json::as_str) == Some("branch"),
+                max_ref_age_ms: number("max-ref-age-ms"),
+                max_snapshot_age_ms: number("max-snapshot-age-ms"),
+                min_snapshots_to_keep: number("min-snapshots-to-keep").and_then(|count| u64::try_from(count).ok()),
+            })
         })
     }
 

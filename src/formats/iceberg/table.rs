@@ -10,17 +10,16 @@ use futures::{StreamExt, TryStreamExt};
 use super::manifest_list::ManifestFile;
 use super::metadata::Metadata;
 use super::pointer::Pointer;
-use super::refs::Ref;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, output, reshape, row_deletes, travel, upkeep};
+use super::{features, history, holdings, output, reach, reshape, retention, rewrite_manifests, row_deletes, rules, travel, upkeep};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, OperationId, OutputSpec, Partition, Reach, ReadSpec, RowDeletes,
-    Snapshot, Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -138,11 +137,7 @@ impl TableVersion for IcebergVersion {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let reference =
-            |known: Ref<'_>| Reference { name: known.name.to_string(), version: Version(known.snapshot), is_branch: known.is_branch };
-        let mut all: Vec<Reference> = self.scan.metadata.refs().map(reference).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+        retention::references(&self.scan.metadata)
     }
 
     fn state_id(&self) -> String {
@@ -152,6 +147,10 @@ impl TableVersion for IcebergVersion {
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
         futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+    }
+
+    fn retention(&self) -> Result<Retention> {
+        retention::retention(&self.scan.metadata)
     }
 
     fn timeline(&self) -> Vec<(Timestamp, Version)> {
@@ -164,6 +163,10 @@ impl TableVersion for IcebergVersion {
             futures::stream::iter((0..).map_while(list).map(Ok))
         };
         futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
+    }
+
+    async fn bookkeeping(&self) -> Result<Bookkeeping> {
+        super::bookkeeping::of(self).await
     }
 
     fn defaults(&self) -> Defaults {
@@ -238,6 +241,10 @@ impl TableVersion for IcebergVersion {
         upkeep::offer(self, upkeep, now).await
     }
 
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        rewrite_manifests::plan(self, wishes).await
+    }
+
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
         super::commit::find(&self.scan.metadata, operation, part, since)
     }
@@ -255,6 +262,22 @@ impl TableVersion for IcebergVersion {
 
     async fn referenced(&self, places: HashSet<Location>) -> Result<HashSet<Location>> {
         super::references::among(&self.scan, places).await
+    }
+
+    fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self)
+    }
+
+    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+        reach::released(&self.scan, gone)
+    }
+
+    async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
+        reach::spare(&self.scan, candidates).await
+    }
+
+    async fn unused_rules(&self, gone: &BTreeSet<Version>) -> Result<UnusedRules> {
+        rules::unused(&self.scan, gone).await
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::metadata::{Metadata, wrong};
+use super::metadata::{Metadata, SnapshotView, wrong};
 use super::pointer::{NewMetadata, Swap};
 use super::refs::MAIN;
 use super::table::IcebergVersion;
-use super::{document, features};
+use super::{document, features, rewrite_manifests, rules};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::model::{Forget, NewReference, Upkeep, UpkeepKind, Version};
@@ -16,8 +16,11 @@ use crate::units::Timestamp;
 
 /// Tries `upkeep` once on top of `version`.
 pub(super) async fn offer(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Answer {
+    if let UpkeepKind::RewriteManifests(wishes) = &upkeep.kind {
+        return rewrite_manifests::offer(version, upkeep, wishes, now).await;
+    }
     let metadata = &version.scan.metadata;
-    let new = match prepare(version, upkeep, now) {
+    let new = match prepare(version, upkeep, now).await {
         Ok(new) => new,
         Err(error) => return Answer::Rejected(error),
     };
@@ -29,11 +32,14 @@ pub(super) async fn offer(version: &IcebergVersion, upkeep: &Upkeep, now: Timest
     }
 }
 
-fn prepare(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Result<NewMetadata> {
+async fn prepare(version: &IcebergVersion, upkeep: &Upkeep, now: Timestamp) -> Result<NewMetadata> {
     let metadata: &Metadata = &version.scan.metadata;
     features::rewritable(metadata, version.pointer.opened_at())?;
     let time = now.0.max(metadata.number("last-updated-ms").unwrap_or(now.0));
-    let doc = next(metadata, &upkeep.kind, time)?;
+    let mut doc = next(metadata, &upkeep.kind, time)?;
+    if let (UpkeepKind::Forget(Forget { versions, unused_rules: true, .. }), Some(members)) = (&upkeep.kind, doc.as_object_mut()) {
+        rules::drop(members, &rules::unused(&version.scan, versions).await?)?;
+    }
     let gzip = document::is_packed(metadata);
     Ok(NewMetadata {
         bytes: document::bytes(&metadata.doc, &doc, gzip)?,
@@ -59,7 +65,7 @@ fn next(metadata: &Metadata, kind: &UpkeepKind, time: i64) -> Result<Json> {
         UpkeepKind::SetReference(reference) => set_reference(metadata, members, reference)?,
         UpkeepKind::DropReference(name) => drop_references(members, [name])?,
         UpkeepKind::Restore(version) => restore(metadata, members, *version, time)?,
-        UpkeepKind::RewriteManifests => return Err(Error::unsupported("manifests are not rewritten by changing metadata alone")),
+        UpkeepKind::RewriteManifests(_) => return Err(Error::unsupported("manifests are not rewritten by changing metadata alone")),
     }
     document::succeed(metadata, members, time)?;
     Ok(doc)
@@ -86,10 +92,12 @@ fn drop_references<'a>(members: &mut Map<String, Json>, names: impl IntoIterator
 fn listed(metadata: &Metadata, version: Version) -> Result<()> {
     match metadata.snapshot(version.0) {
         Some(_) => Ok(()),
-        None => Err(Error::not_found("the table lists no such snapshot")
-            .about("version", version)
-            .hint("otf inspect TABLE --history lists those there are")),
+        None => Err(not_listed(version)),
     }
+}
+
+fn not_listed(version: Version) -> Error {
+    Error::not_found("the table lists no such snapshot").about("version", version).hint("otf inspect TABLE --history lists those there are")
 }
 
 fn set_reference(metadata: &Metadata, members: &mut Map<String, Json>, new: &NewReference) -> Result<()> {
@@ -108,14 +116,16 @@ fn set_reference(metadata: &Metadata, members: &mut Map<String, Json>, new: &New
             return Err(Error::refused(what).about("reference", &new.name).hint("drop it first"));
         }
     }
-    let mut json = json!({"snapshot-id": new.version.0, "type": if new.is_branch { "branch" } else { "tag" }});
-    if let Some(members) = json.as_object_mut() {
-        let mut set = |key: &str, value: Option<Json>| value.map(|value| members.insert(key.into(), value));
-        set("max-ref-age-ms", new.max_ref_age_ms.map(Json::from));
-        set("max-snapshot-age-ms", new.max_snapshot_age_ms.map(Json::from));
-        set("min-snapshots-to-keep", new.min_snapshots_to_keep.map(Json::from));
-    }
-    refs.insert(new.name.clone(), json);
+    let json = refs.entry(&new.name).or_insert_with(|| json!({"type": if new.is_branch { "branch" } else { "tag" }}));
+    let members = json.as_object_mut().ok_or_else(|| wrong("a branch or tag is no object"))?;
+    members.insert("snapshot-id".into(), new.version.0.into());
+    let mut set = |key: &str, value: Option<Json>| match value {
+        Some(value) => members.insert(key.into(), value),
+        None => members.remove(key),
+    };
+    set("max-ref-age-ms", new.max_ref_age_ms.map(Json::from));
+    set("max-snapshot-age-ms", new.max_snapshot_age_ms.map(Json::from));
+    set("min-snapshots-to-keep", new.min_snapshots_to_keep.map(Json::from));
     Ok(())
 }
 
@@ -140,8 +150,9 @@ fn remove(metadata: &Metadata, members: &mut Map<String, Json>, forget: &Forget)
     if let Some(id) = held.first() {
         return Err(Error::refused("a branch or tag still names a version that is to be forgotten").about("version", id));
     }
-    for version in &forget.versions {
-        listed(metadata, *version)?;
+    let known: HashSet<i64> = metadata.snapshots().filter_map(SnapshotView::id).collect();
+    if let Some(unknown) = forget.versions.iter().find(|version| !known.contains(&version.0)) {
+        return Err(not_listed(*unknown));
     }
     let of_gone = |json: &Json| json.get("snapshot-id").and_then(Json::as_i64).is_some_and(|id| gone.contains(&id));
     document::list(members, "snapshots")?.retain(|snapshot| !of_gone(snapshot));

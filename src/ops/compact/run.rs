@@ -5,18 +5,19 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::plan::{Group, Policy, roll_size};
-use super::survey::{Scope, Survey, survey, totals};
+use super::survey::{Scope, Survey, survey};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
 use crate::engine::{RewriteTask, Rewritten};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, RowDeletes, Totals, Version};
+use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, Totals, Version};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
 use crate::ops::leftovers;
+use crate::ops::totals::{live, totals};
 use crate::units::Bytes;
 
 /// Groups under way at the same time, unless the user says otherwise: Iceberg's default.
@@ -351,9 +352,4 @@ impl Run<'_> {
             }
         })
     }
-}
-
-/// Rows that live: stored ones less deleted ones; `None` if more are deleted than stored, or if the deletes were not located.
-pub(super) fn live(stored: u64, deletes: &RowDeletes) -> Option<u64> {
-    stored.checked_sub(deletes.len()?)
 }

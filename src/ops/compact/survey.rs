@@ -1,22 +1,17 @@
 //! Reads the list of live files once: sums them up, and plans partition by partition.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::Options;
 use super::plan::{Leave, Plan, Policy, is_candidate, plan_partition};
-use super::run::live;
 use crate::engine::Rewriter;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::{Destination, TableVersion};
-use crate::model::{DataFile, DeleteKind, Partition, Totals};
-
-/// Files whose deletes or row counts have to be read are looked at in portions of this many, to bound memory.
-const PORTION: usize = 256;
-/// Footers read at the same time.
-const FOOTERS: usize = 16;
+use crate::model::{DataFile, Partition, Totals};
+use crate::ops::totals::Counter;
 
 /// Which part of the table to plan.
 #[derive(Debug)]
@@ -102,87 +97,4 @@ pub async fn survey(
 
 fn row_ids_start(file: &DataFile) -> Option<i64> {
     file.lineage.and_then(|lineage| lineage.first_row_id)
-}
-
-/// Sums over the live files of `version`.
-///
-/// # Errors
-///
-/// As [`survey`].
-pub async fn totals(version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
-    let mut counter = Counter::default();
-    let mut files = version.files(false);
-    while let Some(file) = files.try_next().await? {
-        counter.add(version, engine, &file).await?;
-    }
-    counter.finish(version, engine).await
-}
-
-/// Counts live rows. Files whose metadata tells the count are summed up at once, others are read in portions.
-#[derive(Default)]
-struct Counter {
-    totals: Totals,
-    deletes: HashSet<String>,
-    unsure: Vec<DataFile>,
-}
-
-impl Counter {
-    async fn add(&mut self, version: &dyn TableVersion, engine: &dyn Rewriter, file: &DataFile) -> Result<()> {
-        self.totals.files += 1;
-        self.totals.bytes = self.totals.bytes.plus(file.size);
-        for delete in &*file.deletes {
-            if !self.deletes.contains(&delete.key) {
-                self.deletes.insert(delete.key.clone());
-            }
-        }
-        match known_live_rows(file) {
-            Some(rows) => self.totals.rows += rows,
-            None => self.unsure.push(DataFile { stats: None, ..file.clone() }),
-        }
-        if self.unsure.len() >= PORTION {
-            self.read_unsure(version, engine).await?;
-        }
-        Ok(())
-    }
-
-    async fn read_unsure(&mut self, version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<()> {
-        let files = std::mem::take(&mut self.unsure);
-        let deletes = version.row_deletes(&files).await?;
-        let inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
-        let deletes = engine.locate_deletes(&inputs).await?;
-        let stored: Vec<u64> = futures::stream::iter(&files)
-            .map(|file| async move {
-                match file.rows {
-                    Some(rows) => Ok(rows),
-                    None => engine.stored_rows(file).await,
-                }
-            })
-            .buffered(FOOTERS)
-            .try_collect()
-            .await?;
-        for ((file, deleted), stored) in files.iter().zip(&deletes).zip(stored) {
-            let rows = live(stored, deleted)
-                .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
-            self.totals.rows += rows;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self, version: &dyn TableVersion, engine: &dyn Rewriter) -> Result<Totals> {
-        self.read_unsure(version, engine).await?;
-        self.totals.delete_files = self.deletes.len() as u64;
-        Ok(self.totals)
-    }
-}
-
-/// Live rows as far as metadata alone tells: a deletion vector's cardinality is exact, files of positions may name rows twice or not at all.
-fn known_live_rows(file: &DataFile) -> Option<u64> {
-    let mut rows = file.rows?;
-    for delete in &*file.deletes {
-        if delete.kind != DeleteKind::Vector {
-            return None;
-        }
-        rows = rows.checked_sub(delete.rows?)?;
-    }
-    Some(rows)
 }

@@ -1,15 +1,15 @@
 //! Counts the live files of a table as they stream by.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::{Census, MAX_PARTITIONS, PartitionSummary, SizeClass};
+use super::{Census, MAX_NAME, MAX_PARTITIONS, PartitionSummary, SizeClass};
 use crate::engine::Rewriter;
 use crate::error::{Kind, Result};
-use crate::formats::TableVersion;
-use crate::model::DataFile;
+use crate::formats::{Destination, OutputWishes, TableVersion};
+use crate::model::{ColumnStats, DataFile};
 use crate::units::Bytes;
 
 /// Files whose deletes or row counts have to be read are read together in so many.
@@ -18,10 +18,12 @@ const BATCH: usize = 256;
 const FOOTERS: usize = 16;
 /// So many small files of a partition are joined by a compaction that has no other wishes.
 const WORTH_JOINING: u64 = 5;
+/// In how many files column statistics are looked for: the first that the table lists.
+const SAMPLE: usize = 1_000;
 /// Upper ends of the size classes.
 const CLASSES: [Bytes; 6] = [Bytes::mib(1), Bytes::mib(8), Bytes::mib(32), Bytes::mib(128), Bytes::mib(512), Bytes::mib(1024)];
 
-/// Counts the files of `version`; `target` is the size files should have.
+/// Counts the files of `version`; `target` is the size files should have. The first files are looked at twice, for their statistics.
 ///
 /// # Errors
 ///
@@ -33,8 +35,9 @@ pub async fn gather(version: &dyn TableVersion, engine: &dyn Rewriter, target: B
     while let Some(file) = files.next().await {
         let file = file?;
         tally.file(&file);
+        tally.spec(version, &file)?;
         match known_rows(&file) {
-            Some((stored, deleted)) => tally.rows(stored, deleted),
+            Some((stored, deleted)) => tally.rows(&file, stored, deleted),
             None => pending.push(file),
         }
         if pending.len() >= BATCH {
@@ -42,7 +45,20 @@ pub async fn gather(version: &dyn TableVersion, engine: &dyn Rewriter, target: B
         }
     }
     tally.read(version, engine, &pending).await?;
+    drop(files);
+    let mut sample = version.files(true).take(SAMPLE);
+    while let Some(file) = sample.next().await {
+        tally.census.sampled_files += 1;
+        tally.census.without_statistics += u64::from(!has_statistics(&file?));
+    }
+    drop(sample);
     Ok(tally.finish())
+}
+
+/// Whether a query could skip `file` by what the metadata says of any column. A file that is known to be empty is skipped anyway.
+fn has_statistics(file: &DataFile) -> bool {
+    let tells = |column: &ColumnStats| column.lower.is_some() || column.upper.is_some() || column.is_all_null();
+    file.rows == Some(0) || file.stats.as_ref().is_some_and(|stats| stats.columns.values().any(tells))
 }
 
 /// Stored and deleted rows, where the metadata says both.
@@ -63,6 +79,10 @@ struct Tally {
     /// Hashes of the deletes' keys: enough to count distinct ones without keeping their names.
     deletes: HashSet<u64>,
     sizes: [(u64, Bytes); CLASSES.len() + 1],
+    /// Files and bytes by how many binary digits the size has.
+    digits: [(u64, Bytes); 65],
+    /// Whether files of a partition spec go to another one when they are rewritten.
+    moving: HashMap<i32, bool>,
 }
 
 impl Tally {
@@ -73,6 +93,8 @@ impl Tally {
             small: target.percent(75),
             deletes: HashSet::new(),
             sizes: [(0, Bytes(0)); CLASSES.len() + 1],
+            digits: [(0, Bytes(0)); 65],
+            moving: HashMap::new(),
         }
     }
 
@@ -87,11 +109,12 @@ impl Tally {
             self.deletes.insert(hasher.finish());
         }
         let class = CLASSES.iter().position(|end| file.size < *end).unwrap_or(CLASSES.len());
-        if let Some((files, bytes)) = self.sizes.get_mut(class) {
+        let digits = usize::try_from(u64::BITS - file.size.0.leading_zeros()).unwrap_or(0);
+        for (files, bytes) in self.sizes.get_mut(class).into_iter().chain(self.digits.get_mut(digits)) {
             *files += 1;
             *bytes = bytes.plus(file.size);
         }
-        let name = file.partition.display();
+        let name = name_of(file);
         let known = census.partitions.contains_key(&name);
         if !known && census.partitions.len() >= MAX_PARTITIONS {
             census.files_beyond += 1;
@@ -106,9 +129,29 @@ impl Tally {
         }
     }
 
-    const fn rows(&mut self, stored: u64, deleted: u64) {
+    /// Counts `file` if a rewrite would move its rows to another partition spec.
+    fn spec(&mut self, version: &dyn TableVersion, file: &DataFile) -> Result<()> {
+        let id = file.partition.spec_id;
+        let moving = match self.moving.get(&id) {
+            Some(known) => *known,
+            None => {
+                let moving = matches!(version.destination(file, &OutputWishes::default())?, Destination::Other(_));
+                self.moving.insert(id, moving);
+                moving
+            }
+        };
+        self.census.old_spec_files += u64::from(moving);
+        Ok(())
+    }
+
+    fn rows(&mut self, file: &DataFile, stored: u64, deleted: u64) {
+        let deleted = deleted.min(stored);
         self.census.stored_rows = self.census.stored_rows.saturating_add(stored);
-        self.census.totals.rows = self.census.totals.rows.saturating_add(stored.saturating_sub(deleted));
+        self.census.totals.rows = self.census.totals.rows.saturating_add(stored - deleted);
+        if let Some(partition) = self.census.partitions.get_mut(&name_of(file)) {
+            partition.stored_rows = partition.stored_rows.saturating_add(stored);
+            partition.deleted_rows = partition.deleted_rows.saturating_add(deleted);
+        }
     }
 
     /// Counts rows that only footers and delete files know.
@@ -137,8 +180,8 @@ impl Tally {
             }
             Err(error) => return Err(error),
         };
-        for (stored, deleted) in stored.into_iter().zip(deleted) {
-            self.rows(stored, deleted);
+        for ((file, stored), deleted) in files.iter().zip(stored).zip(deleted) {
+            self.rows(file, stored, deleted);
         }
         Ok(())
     }
@@ -154,168 +197,62 @@ impl Tally {
         let ends = CLASSES.into_iter().map(Some).chain(std::iter::once(None));
         let sizes = starts.zip(ends).zip(self.sizes).map(|((from, below), (files, bytes))| SizeClass { from, below, files, bytes });
         self.census.sizes = sizes.collect();
+        self.census.histogram = histogram(&self.digits);
         self.census
     }
 }
 
-/// The partitions with the most small files, worst first.
-pub fn worst(partitions: &BTreeMap<String, PartitionSummary>, most: usize) -> Vec<(&str, &PartitionSummary)> {
+/// The classes that hold files and those between them. A size of `n` binary digits lies between 2^(n-1) and 2^n.
+fn histogram(digits: &[(u64, Bytes); 65]) -> Vec<SizeClass> {
+    let power = |n: usize| u32::try_from(n).ok().and_then(|n| 1u64.checked_shl(n)).map(Bytes);
+    let classes = digits.iter().enumerate().map(|(n, (files, bytes))| {
+        let from = n.checked_sub(1).and_then(power).unwrap_or_default();
+        SizeClass { from, below: power(n), files: *files, bytes: *bytes }
+    });
+    let classes: Vec<SizeClass> = classes.skip_while(|class| class.files == 0).collect();
+    let end = classes.iter().rposition(|class| class.files > 0).map_or(0, |last| last + 1);
+    classes.into_iter().take(end).collect()
+}
+
+/// What the partition of `file` is called: names have a limit, so that their number bounds the memory they take.
+fn name_of(file: &DataFile) -> String {
+    let name = file.partition.display();
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let end = (0..=MAX_NAME).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…#{:016x}", name.get(..end).unwrap_or_default(), hasher.finish())
+}
+
+/// What partitions are ordered by, the greatest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Small files, then files: what a compaction would help most.
+    SmallFiles,
+    /// Files.
+    Files,
+    /// Bytes.
+    Bytes,
+    /// The share of rows that are deleted.
+    Deleted,
+}
+
+/// The first `most` partitions in this order; those that are equal by name.
+pub fn top(partitions: &BTreeMap<String, PartitionSummary>, order: Order, most: usize) -> Vec<(&str, &PartitionSummary)> {
+    let key = |partition: &PartitionSummary| match order {
+        Order::SmallFiles => (partition.small_files, partition.files),
+        Order::Files => (partition.files, partition.bytes.0),
+        Order::Bytes => (partition.bytes.0, partition.files),
+        Order::Deleted => (partition.deleted_per_mille(), partition.deleted_rows),
+    };
     let mut sorted: Vec<(&str, &PartitionSummary)> = partitions.iter().map(|(name, partition)| (name.as_str(), partition)).collect();
-    sorted.sort_by(|a, b| b.1.small_files.cmp(&a.1.small_files).then(b.1.files.cmp(&a.1.files)).then(a.0.cmp(b.0)));
+    // The map's own order is that of names, and the sort is stable.
+    sorted.sort_by_key(|(_, partition)| std::cmp::Reverse(key(partition)));
     sorted.truncate(most);
     sorted
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use async_trait::async_trait;
-    use futures::stream::BoxStream;
-    use roaring::RoaringTreemap;
-
-    use super::*;
-    use crate::commit::Answer;
-    use crate::engine::{RewriteTask, Rewritten};
-    use crate::error::Error;
-    use crate::formats::{Defaults, OutputWishes};
-    use crate::location::Location;
-    use crate::model::{
-        Change, DeleteKind, DeleteRef, FileFormat, OperationId, OutputSpec, Partition, PartitionField, ReadSpec, RowDeletes, Schema,
-        Snapshot, Version,
-    };
-    use crate::units::Timestamp;
-
-    /// A version that holds `files`, in each of which `deleted` rows are deleted where its deletes have to be read.
-    struct Fixed {
-        files: Vec<DataFile>,
-        deleted: Option<u64>,
-        snapshot: Snapshot,
-    }
-
-    #[async_trait]
-    impl TableVersion for Fixed {
-        fn snapshot(&self) -> &Snapshot {
-            &self.snapshot
-        }
-        fn defaults(&self) -> Defaults {
-            Defaults { target_file_size: Bytes(1000), commit_attempts: 1, min_wait_ms: 0, max_wait_ms: 0, total_wait_ms: 0 }
-        }
-        fn rewritable(&self) -> Result<()> {
-            Ok(())
-        }
-        fn files(&self, _with_stats: bool) -> BoxStream<'_, Result<DataFile>> {
-            futures::stream::iter(self.files.iter().cloned().map(Ok)).boxed()
-        }
-        async fn row_deletes(&self, files: &[DataFile]) -> Result<Vec<RowDeletes>> {
-            let deleted = self.deleted.ok_or_else(|| Error::unsupported("deletes by value"))?;
-            let rows = |file: &DataFile| {
-                let some = RowDeletes::Positions(Arc::new((0..deleted).collect::<RoaringTreemap>()));
-                if file.deletes.is_empty() { RowDeletes::None } else { some }
-            };
-            Ok(files.iter().map(rows).collect())
-        }
-        fn reading(&self) -> Result<ReadSpec> {
-            Err(Error::bug("not asked"))
-        }
-        fn output(&self, _partition: &Arc<Partition>, _wishes: &OutputWishes) -> Result<OutputSpec> {
-            Err(Error::bug("not asked"))
-        }
-        async fn still_holds(&self, _change: &Change) -> Result<Vec<bool>> {
-            Err(Error::bug("not asked"))
-        }
-        async fn offer(&self, _change: &Change, _now: Timestamp) -> Answer {
-            Answer::Taken
-        }
-        async fn find(&self, _operation: &OperationId, _part: u32, _since: Option<Version>) -> Result<Option<Version>> {
-            Ok(None)
-        }
-        fn metadata_folders(&self) -> Vec<Location> {
-            Vec::new()
-        }
-        fn data_folders(&self) -> Vec<Location> {
-            Vec::new()
-        }
-    }
-
-    /// An engine that knows footers of 40 rows.
-    struct Footers;
-
-    #[async_trait]
-    impl Rewriter for Footers {
-        async fn rewrite(&self, _task: RewriteTask) -> Result<Rewritten> {
-            Err(Error::bug("not asked"))
-        }
-        async fn stored_rows(&self, _file: &DataFile) -> Result<u64> {
-            Ok(40)
-        }
-    }
-
-    fn delete(key: &str, rows: Option<u64>) -> DeleteRef {
-        DeleteRef { kind: DeleteKind::Positions, key: key.into(), rows }
-    }
-
-    fn file(number: usize, region: &str, size: u64, rows: Option<u64>, deletes: &[DeleteRef]) -> DataFile {
-        let field = PartitionField { name: "region".into(), value: None, text: region.into() };
-        DataFile {
-            location: Location::parse(&format!("/t/{number}")).unwrap(),
-            path: format!("{number}").into(),
-            format: FileFormat::Parquet,
-            size: Bytes(size),
-            rows,
-            partition: Arc::new(Partition { spec_id: 0, fields: vec![field], constants: Vec::new() }),
-            deletes: deletes.into(),
-            lineage: None,
-            stats: None,
-        }
-    }
-
-    async fn census(files: Vec<DataFile>, deleted: Option<u64>) -> Census {
-        let snapshot = Snapshot {
-            location: Location::parse("/t").unwrap(),
-            version: None,
-            time: None,
-            schema: Schema::default(),
-            partitioning: vec!["region".into()],
-            properties: [].into(),
-            protocol: String::new(),
-            features: Vec::new(),
-            versions_kept: None,
-        };
-        gather(&Fixed { files, deleted, snapshot }, &Footers, Bytes(1000)).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn rows_come_from_metadata_then_from_footers_and_delete_files() {
-        let files = vec![
-            file(0, "eu", 10, Some(100), &[]),
-            file(1, "eu", 10, Some(100), &[delete("vector", Some(7))]),
-            file(2, "eu", 10, None, &[]),
-            file(3, "eu", 10, Some(100), &[delete("shared", None)]),
-            file(4, "eu", 10, Some(100), &[delete("shared", None), delete("more", Some(1))]),
-        ];
-        let census = census(files, Some(5)).await;
-        assert_eq!((census.stored_rows, census.totals.rows), (440, 440 - 7 - 5 - 5));
-        assert_eq!((census.totals.files, census.totals.bytes, census.totals.delete_files), (5, Bytes(50), 3));
-        assert_eq!((census.files_with_deletes, census.rows_uncertain), (3, None));
-    }
-
-    #[tokio::test]
-    async fn deletes_that_cannot_be_applied_leave_the_row_count_uncertain() {
-        let census = census(vec![file(0, "eu", 10, Some(100), &[delete("values", None)])], None).await;
-        assert_eq!((census.totals.rows, census.rows_uncertain.as_deref()), (100, Some("deletes by value")));
-    }
-
-    #[tokio::test]
-    async fn only_partitions_that_a_compaction_would_touch_count_as_joinable() {
-        let mut files: Vec<DataFile> = (0..5).map(|n| file(n, "eu", 10, Some(1), &[])).collect();
-        files.extend((5..9).map(|n| file(n, "us", 10, Some(1), &[])));
-        files.extend((9..11).map(|n| file(n, "asia", 600, Some(1), &[])));
-        files.push(file(11, "asia", 800, Some(1), &[]));
-        let census = census(files, Some(0)).await;
-        assert_eq!(census.joinable_files, 5 + 2);
-        let names: Vec<(&str, u64)> = worst(&census.partitions, 2).into_iter().map(|(name, p)| (name, p.small_files)).collect();
-        assert_eq!(names, [("region=eu", 5), ("region=us", 4)]);
-        assert_eq!(census.sizes[0].files, 12);
-    }
-}
+mod tests;

@@ -31,6 +31,8 @@ use staged::{Staged, sync_folder_of};
 use upload::Upload;
 use walk::Walk;
 
+use crate::location::Location;
+
 pub use staged::{is_unfinished, is_unfinished_of};
 
 /// Reads up to this size are answered in one piece, larger ones in pieces of it.
@@ -240,6 +242,29 @@ fn read_range(file: &File, location: &Path, range: Range<u64>) -> Result<Bytes> 
     let mut buffer = vec![0; length];
     file.read_exact_at(&mut buffer, range.start).map_err(|e| failure(e, &place))?;
     Ok(buffer.into())
+}
+
+/// Where `place` truly lies, links followed; `None` if it is not there.
+///
+/// # Errors
+///
+/// `Unavailable` if the disk did not answer, `Unsupported` if the true name is not text.
+pub(super) async fn behind_links(place: &Location) -> crate::error::Result<Option<Location>> {
+    let folder = std::path::Path::new("/").join(place.path());
+    let found = blocking(move || match folder.canonicalize() {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failure(error, &folder)),
+    })
+    .await;
+    match found.map_err(|error| super::storage_error(error, place))? {
+        None => Ok(None),
+        Some(path) => {
+            let text =
+                path.to_str().ok_or_else(|| crate::error::Error::unsupported("a folder's name is not Unicode").about("place", place))?;
+            Location::parse(text).map(Some)
+        }
+    }
 }
 
 /// Removes files, then syncs every folder they were in, once.

@@ -9,12 +9,13 @@ use object_store::{Error, ListResult, ObjectMeta, Result};
 
 use super::{disk_path, failure, object_meta};
 
-/// Every file below a folder, at any depth, in no particular order. Holds one open folder per level.
+/// Every file below a folder, at any depth, in no particular order. Holds one open folder, however deep the tree: open files are few.
 #[derive(Debug)]
 pub(super) struct Walk {
-    start: Option<Path>,
     after: Option<Path>,
-    open: Vec<(Path, ReadDir)>,
+    open: Option<(Path, ReadDir)>,
+    /// Folders that are still to be read.
+    pending: Vec<Path>,
 }
 
 /// What an entry of a folder is.
@@ -25,8 +26,8 @@ enum Found {
 
 impl Walk {
     /// Below `folder`, only keys that sort after `after`.
-    pub(super) const fn new(folder: Path, after: Option<Path>) -> Self {
-        Self { start: Some(folder), after, open: Vec::new() }
+    pub(super) fn new(folder: Path, after: Option<Path>) -> Self {
+        Self { after, open: None, pending: vec![folder] }
     }
 
     /// Whether no key at or below `key` can sort after the wanted one.
@@ -49,7 +50,7 @@ impl Walk {
         match look(key, &entry)? {
             Some(Found::File(key, metadata)) => Ok((!self.is_before(&key, false)).then(|| object_meta(key, &metadata))),
             Some(Found::Folder(key)) => {
-                self.open.extend(open_folder(&key)?.map(|entries| (key, entries)));
+                self.pending.push(key);
                 Ok(None)
             }
             None => Ok(None),
@@ -61,16 +62,17 @@ impl Iterator for Walk {
     type Item = Result<ObjectMeta>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(folder) = self.start.take() {
-            match open_folder(&folder) {
-                Ok(entries) => self.open.extend(entries.map(|entries| (folder, entries))),
-                Err(error) => return Some(Err(error)),
-            }
-        }
         loop {
-            let (folder, entries) = self.open.last_mut()?;
+            let Some((folder, entries)) = &mut self.open else {
+                let folder = self.pending.pop()?;
+                match open_folder(&folder) {
+                    Ok(entries) => self.open = entries.map(|entries| (folder, entries)),
+                    Err(error) => return Some(Err(error)),
+                }
+                continue;
+            };
             let Some(entry) = entries.next() else {
-                self.open.pop();
+                self.open = None;
                 continue;
             };
             let folder = folder.clone();

@@ -1,13 +1,16 @@
 //! What tests share: stores, clocks and watchers. No assertions in here.
 
+pub(crate) mod aged;
 pub(crate) mod bridge;
 pub(crate) mod damage;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
 pub(crate) mod lake;
+pub(crate) mod orphans;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
+pub(crate) mod upkeep;
 pub(crate) mod workbench;
 
 use std::sync::Arc;

@@ -194,6 +194,15 @@ impl Original {
         }
     }
 
+    /// How many commits the copy in `objects` has more than at first, those that make no version included.
+    pub(crate) async fn versions_and_states(&self, objects: &Objects) -> usize {
+        let states = |objects: &Objects| objects.keys().filter(|name| !name.starts_with("_otf/") && name.ends_with(".json")).count();
+        match &self.catalog {
+            Some(row) => usize::from(row.current().await != "v3.metadata.json"),
+            None => states(objects) - states(&self.objects),
+        }
+    }
+
     /// How many versions it has before anything happens to it.
     pub(crate) fn versions_at_first(&self) -> usize {
         let is_version = |name: &&String| name.ends_with(".json");

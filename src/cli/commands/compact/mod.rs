@@ -84,7 +84,8 @@ pub struct CompactArgs {
     /// Also drop delete files that apply to nothing any more
     #[arg(long)]
     pub remove_dangling_deletes: bool,
-    /// Compression of new files: zstd, gzip or brotli (with a level if wanted: zstd:3), snappy, lz4 or none [default: the table's property]
+    /// Compression of new files: zstd, gzip or brotli (with a level if wanted: zstd:3), snappy, lz4 or none; everything rewritten is then encoded
+    /// unless --path says otherwise [default: the table's property]
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<Compression>,
     /// How row groups reach new files: auto, copy or encode [default: auto]

@@ -51,7 +51,8 @@ fn flags(args: &CompactArgs) -> Compact {
         rewrite_all: args.rewrite_all.then_some(true),
         remove_dangling_deletes: args.remove_dangling_deletes.then_some(true),
         compression: args.compression,
-        path: args.path,
+        // Moved as they are, row groups would keep the compression they have: who names one on the command line wants it.
+        path: args.path.or_else(|| args.compression.map(|_| RowPath::Encode)),
         max_files: args.max_files,
         output_spec: None,
     }
@@ -180,6 +181,16 @@ mod tests {
         let built = built(&[]).unwrap();
         assert_eq!((built.output.target_file_size, built.min_file_size, built.partial_progress), (None, None, None));
         assert_eq!((built.rewrite_all, built.path), (false, RewritePath::Auto));
+    }
+
+    #[test]
+    fn a_compression_that_is_asked_for_is_not_left_out_by_copying() {
+        let path = |words: &[&str]| built(words).unwrap().path;
+        assert_eq!(path(&["--compression=zstd:9"]), RewritePath::Encode);
+        assert_eq!(path(&["--compression=zstd:9", "--path=auto"]), RewritePath::Auto);
+        // In the configuration it is what new files get, as the table's property.
+        let configured = Compact { compression: "zstd:9".parse().ok(), ..Compact::default() };
+        assert_eq!(options(&asked(&args(&[]), &configured).unwrap(), None).path, RewritePath::Auto);
     }
 
     #[test]

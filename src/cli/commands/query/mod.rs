@@ -5,7 +5,6 @@ mod csv;
 mod explain;
 mod json;
 mod parquet;
-mod sink;
 mod text;
 
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use futures::TryStreamExt;
 
 use crate::cli::options::key_value;
 use crate::cli::session::Session;
+use crate::cli::sink::{self, Sink};
 use crate::cli::ui::count;
 use crate::config::Output;
 use crate::error::{Error, Result};
@@ -25,7 +25,6 @@ use crate::ops::query::{self, Tables, statement};
 use crate::store::Store;
 use crate::wiring::open::Layout;
 use crate::wiring::{self, system};
-use sink::Sink;
 
 /// Run SQL over tables, now or as of a version or a time; nothing is ever changed.
 #[derive(Debug, Clone, clap::Args)]

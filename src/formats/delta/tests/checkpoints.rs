@@ -166,10 +166,6 @@ fn statistics_go_into_checkpoints_as_the_table_asks_for() {
         made.commit(0, &lines);
         made
     };
-    let columns = with_property("delta.checkpoint.writeStatsAsStruct", "true");
-    let remarks = block(table(columns.root()).settle(Version(2)));
-    assert!(remarks[0].message().contains("as columns"), "{remarks:?}");
-    assert!(!columns.log(CHECKPOINT).exists());
     let neither = with_property("delta.checkpoint.writeStatsAsJson", "false");
     assert!(block(table(neither.root()).settle(Version(2))).is_empty());
     std::fs::remove_file(neither.commit_path(0)).unwrap();

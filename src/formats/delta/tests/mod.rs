@@ -1,11 +1,15 @@
 //! Tests on small tables made here and on other engines' tables.
 
+mod checkpoint_stats;
 mod checkpoints;
 mod commits;
 mod compat;
 mod golden;
+mod histories;
 mod marks;
+mod past;
 mod reading;
+mod restores;
 mod travel;
 
 use std::path::{Path, PathBuf};

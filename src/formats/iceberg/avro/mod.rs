@@ -8,7 +8,7 @@ mod shape;
 use bytes::Bytes as Buffer;
 use serde_json::Value as Json;
 
-pub(crate) use datum::Datum;
+pub(crate) use datum::{Datum, encode};
 pub(crate) use shape::{RecordShape, Shape};
 
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ const MAGIC: &[u8] = b"Obj\x01";
 const SYNC: usize = 16;
 /// Blocks of a written file hold about this many bytes before compression.
 const BLOCK: usize = 64 << 10;
+/// Smaller blocks are not worth their head.
+const LEAST_BLOCK: usize = 4 << 10;
 const SCHEMA_KEY: &str = "avro.schema";
 const CODEC_KEY: &str = "avro.codec";
 
@@ -36,6 +38,7 @@ pub(crate) struct Reader {
     block: Vec<u8>,
     at: usize,
     left: i64,
+    record: usize,
     failed: bool,
 }
 
@@ -90,12 +93,30 @@ impl Reader {
         let shape = Shape::parse(&schema)?;
         let rest = bytes.slice(bytes.len() - input.len()..);
         let codec = codec(&name)?;
-        Ok(Self { schema, shape, header, place: place.clone(), codec, sync, rest, block: Vec::new(), at: 0, left: 0, failed: false })
+        Ok(Self {
+            schema,
+            shape,
+            header,
+            place: place.clone(),
+            codec,
+            sync,
+            rest,
+            block: Vec::new(),
+            at: 0,
+            left: 0,
+            record: 0,
+            failed: false,
+        })
     }
 
     /// The header entry `key`.
     pub(crate) fn header(&self, key: &str) -> Option<&[u8]> {
         self.header.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_slice())
+    }
+
+    /// How many bytes the last record takes, unpacked.
+    pub(crate) const fn record_size(&self) -> usize {
+        self.record
     }
 
     fn next_record(&mut self) -> Result<Option<Datum>> {
@@ -107,7 +128,9 @@ impl Reader {
         }
         let mut input = self.block.get(self.at..).unwrap_or_default();
         let record = datum::decode(&self.shape, &mut input)?;
-        self.at = self.block.len() - input.len();
+        let at = self.block.len() - input.len();
+        self.record = at - self.at;
+        self.at = at;
         self.left -= 1;
         Ok(Some(record))
     }
@@ -171,7 +194,7 @@ impl Writer {
         let entry = |key: &str, value: &[u8]| (key.to_string(), Datum::Bytes(value.to_vec()));
         let mut meta = vec![entry(SCHEMA_KEY, schema.to_string().as_bytes()), entry(CODEC_KEY, codec_name.as_bytes())];
         meta.extend(header.iter().map(|(key, value)| entry(key, value)));
-        datum::encode(&Shape::Map(Shape::Bytes.into()), &Datum::Map(meta), &mut out)?;
+        encode(&Shape::Map(Shape::Bytes.into()), &Datum::Map(meta), &mut out)?;
         out.extend_from_slice(&sync);
         Ok(Self { shape: Shape::parse(schema)?, codec: codec(codec_name)?, sync, out, block: Vec::new(), count: 0 })
     }
@@ -182,9 +205,32 @@ impl Writer {
     ///
     /// `Bug` if the record does not fit the schema.
     pub(crate) fn append(&mut self, record: &Datum) -> Result<()> {
-        datum::encode(&self.shape, record, &mut self.block)?;
+        encode(&self.shape, record, &mut self.block)?;
         self.count += 1;
         if self.block.len() >= BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    /// Appends a record that [`encode`] made for the same schema.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if a block cannot be packed.
+    pub(crate) fn append_encoded(&mut self, record: &[u8]) -> Result<()> {
+        self.block.extend_from_slice(record);
+        self.count += 1;
+        if self.block.len() >= BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    /// Whether the file has `size` bytes. Blocks close to its end are packed early, so that packed bytes decide.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` if a block cannot be packed.
+    pub(crate) fn reaches(&mut self, size: u64) -> Result<bool> {
+        if self.block.len() >= LEAST_BLOCK && self.written() as u64 >= size {
+            self.flush()?;
+        }
+        Ok(self.out.len() as u64 >= size)
     }
 
     /// Bytes so far, the unpacked ones of the open block included.

@@ -4,6 +4,7 @@ mod branches;
 mod commits;
 mod deletes;
 mod equality;
+mod manifests;
 mod row_delta;
 mod specs;
 

@@ -1,4 +1,4 @@
-//! Where rows go: standard output, or a file that appears when it is complete.
+//! Where results go: standard output, or a file that appears when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -9,7 +9,7 @@ use crate::model::OperationId;
 
 /// A stream of bytes with an end.
 #[derive(Debug)]
-pub(super) enum Sink {
+pub enum Sink {
     /// Standard output.
     Stdout(BufWriter<io::Stdout>),
     /// A file under another name until it is complete.
@@ -18,7 +18,7 @@ pub(super) enum Sink {
 
 /// A file that goes away again unless it is finished.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub struct Partial {
     writer: BufWriter<File>,
     hidden: PathBuf,
     wanted: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Partial {
 
 impl Sink {
     /// Standard output.
-    pub(super) fn stdout() -> Self {
+    pub fn stdout() -> Self {
         Self::Stdout(BufWriter::new(io::stdout()))
     }
 
@@ -36,8 +36,8 @@ impl Sink {
     /// # Errors
     ///
     /// `Usage` if there can be no such file.
-    pub(super) fn file(wanted: &Path, id: &OperationId) -> Result<Self> {
-        let wrong = |why: io::Error| Error::usage("the file for the rows cannot be written").about("file", wanted.display()).because(why);
+    pub fn file(wanted: &Path, id: &OperationId) -> Result<Self> {
+        let wrong = |why: io::Error| Error::usage("the file cannot be written").about("file", wanted.display()).because(why);
         let name = wanted.file_name().filter(|_| !wanted.is_dir());
         let name = name.ok_or_else(|| wrong(io::Error::from(io::ErrorKind::IsADirectory)))?;
         let hidden = wanted.with_file_name(format!(".{}.{id}.part", name.to_string_lossy()));
@@ -46,7 +46,7 @@ impl Sink {
     }
 
     /// Whether this is standard output.
-    pub(super) const fn is_stdout(&self) -> bool {
+    pub const fn is_stdout(&self) -> bool {
         matches!(self, Self::Stdout(_))
     }
 
@@ -55,7 +55,7 @@ impl Sink {
     /// # Errors
     ///
     /// `Unavailable` if it cannot be.
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         self.flush().or_else(gone).map_err(unwritten)?;
         if let Self::File(partial) = &mut self {
             partial.writer.get_ref().sync_all().map_err(unwritten)?;
@@ -70,7 +70,7 @@ impl Sink {
     /// # Errors
     ///
     /// `Unavailable` if they cannot be written. A reader that went away (`| head`) is no error.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<bool> {
+    pub fn put(&mut self, bytes: &[u8]) -> Result<bool> {
         match self.write_all(bytes) {
             Ok(()) => Ok(true),
             Err(error) => gone(error).map(|()| false).map_err(unwritten),
@@ -82,9 +82,9 @@ fn gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// What is said where rows cannot be written.
-pub(super) fn unwritten(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::unavailable("the rows could not be written").because(error)
+/// What is said where a result cannot be written.
+pub fn unwritten(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable("the result could not be written").because(error)
 }
 
 impl Write for Sink {

@@ -1,0 +1,85 @@
+//! `otf restore TABLE --to VERSION|TIME`: an earlier version becomes current again.
+
+use super::upkeep::{Verb, line, open, plural, show, state};
+use crate::cli::options::TableArgs;
+use crate::cli::session::Session;
+use crate::error::Result;
+use crate::ops::Parts;
+use crate::ops::restore::plan::{PlanDocument, Share};
+use crate::ops::restore::{Options, run};
+use crate::wiring::processes::LocalProcesses;
+use crate::wiring::system::operation_id;
+
+/// Make an earlier version of a table current again
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Without --yes the plan is shown and nothing is written: which files come back, and which go. Nothing is deleted, so that the \
+    version that was current can be restored in its turn for as long as the table keeps it."
+)]
+pub struct RestoreArgs {
+    /// The table.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// The version, time, branch or tag to go back to
+    #[arg(long, value_name = "VERSION|TIME|NAME")]
+    pub to: String,
+    /// The zone of a time without an offset, e.g. Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// Look for every file of that version first, not only for those that come back
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// Shows what would come back and what would go, and does it where `--yes` agreed to it.
+///
+/// # Errors
+///
+/// As the operation.
+pub async fn run(args: &RestoreArgs, session: &Session) -> Result<u8> {
+    let options = Options { to: state(&args.to, args.tz.as_deref())?, verify: args.verify };
+    let agreed = session.settings.yes && !session.settings.dry_run;
+    let store = session.store()?;
+    let opened = open(&args.table, session, &store, agreed).await?;
+    let (engine, progress) = (session.engine(&store)?, session.progress());
+    let parts = Parts {
+        store: &store,
+        engine: engine.as_ref(),
+        clock: session.system.clock.as_ref(),
+        progress: progress.as_ref(),
+        processes: &LocalProcesses::new(),
+    };
+    let (table, operation) = (opened.table.as_ref(), operation_id());
+    let verb = Verb { name: "restore", table, operation: &operation, start: parts.clock.now() };
+    let finished = run::run(table, &operation, &options, agreed, parts).await?;
+    let document = verb.document(finished, parts);
+    let is_empty = document.base_version.as_deref() == Some(document.plan.to.as_str());
+    show(&document, &text(&document.plan), is_empty, session)
+}
+
+fn text(plan: &PlanDocument) -> String {
+    let mut text = String::new();
+    let made = plan.made.as_ref().map_or_else(String::new, |time| format!(" of {time}"));
+    line(
+        &mut text,
+        &format!("back to version {}{made}: {}, {}", plan.to, plural(plan.result.files, "file"), plural(plan.result.rows, "row")),
+    );
+    line(&mut text, &share("goes", &plan.goes));
+    line(&mut text, &share("comes back", &plan.comes_back));
+    line(&mut text, &format!("{} stay", plural(plan.stays, "file")));
+    if plan.versions_undone > 0 {
+        line(&mut text, &format!("{} of the current line of history come off it", plural(plan.versions_undone, "version")));
+    }
+    if !plan.is_ancestor {
+        line(&mut text, "the current version does not descend from that one: it lies on another line of history");
+    }
+    if plan.rules_differ {
+        line(&mut text, "that version has other columns, partitioning or properties than the table has now");
+    }
+    text
+}
+
+fn share(what: &str, share: &Share) -> String {
+    let rows = share.rows.map_or_else(|| "rows not known".to_string(), |rows| plural(rows, "row"));
+    format!("{what}: {}, {}, {rows}", plural(share.files, "file"), share.bytes)
+}

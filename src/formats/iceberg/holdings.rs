@@ -1,0 +1,204 @@
+//! Every file that a table's metadata leads to: through its listed snapshots, through what it says of itself, and through metadata that follows it.
+//!
+//! Whoever deletes what is not told here deletes for good. So everything counts that may be part of the table: entries of deleted files, metadata
+//! that was written after the current one (the hint may be stale, the catalog may be behind), the log of earlier metadata.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value as Json;
+
+use super::features;
+use super::manifest::{Entry, FileContent, ManifestReader};
+use super::manifest_list::{self, ManifestFile};
+use super::metadata::Metadata;
+use super::table::IcebergVersion;
+use crate::error::{Error, Kind, Result};
+use crate::formats::TableVersion;
+use crate::location::Location;
+use crate::model::{FileKind, Holding};
+use crate::store::Store;
+use crate::units::Bytes;
+
+/// How many manifest lists or manifests are fetched ahead.
+const AHEAD: usize = 8;
+/// The file in which file-system tables note their current version.
+const HINT: &str = "version-hint.text";
+
+/// Every file that `version` and metadata which follows it lead to.
+pub(super) fn holdings(version: &IcebergVersion) -> BoxStream<'_, Result<Holding>> {
+    stream::once(documents(version))
+        .map_ok(|documents| {
+            let hints = version.metadata_folders().into_iter().map(|folder| Ok(held(folder.child(HINT), FileKind::Metadata, None)));
+            stream::iter(hints.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents))
+        })
+        .try_flatten()
+        .boxed()
+}
+
+/// Every file that `documents` lead to. A manifest that several snapshots list is read once.
+pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>) -> BoxStream<'static, Result<Holding>> {
+    let start = async move {
+        let mut told = Vec::new();
+        for metadata in &documents {
+            told.extend(of_document(metadata)?);
+        }
+        let (lists, manifests) = manifests(&store, &documents).await?;
+        told.extend(lists);
+        let open = move |(metadata, manifest): (Arc<Metadata>, ManifestFile)| {
+            let store = store.clone();
+            async move { of_manifest(&store, metadata, &manifest).await }
+        };
+        let files = stream::iter(manifests).map(open).buffered(AHEAD).try_flatten();
+        Ok::<_, Error>(stream::iter(told.into_iter().map(Ok)).chain(files))
+    };
+    stream::once(start).try_flatten().boxed()
+}
+
+const fn held(location: Location, kind: FileKind, size: Option<Bytes>) -> Holding {
+    Holding { location, kind, size }
+}
+
+/// The metadata of `version`, and that which was written after it.
+async fn documents(version: &IcebergVersion) -> Result<Vec<Arc<Metadata>>> {
+    let current = &version.scan.metadata;
+    features::located(current, version.pointer.opened_at())?;
+    let mut documents = vec![Arc::clone(current)];
+    for file in following(version).await? {
+        let newer = |error: Error| {
+            error.about("metadata", &file).hint(
+                "this metadata file is newer than the current one: what it refers to must be known before anything is deleted; if it is not part \
+                 of the table, remove it",
+            )
+        };
+        let bytes = match version.scan.store.get(&file).await {
+            Ok(bytes) => bytes,
+            // A writer that lost a race took its file back.
+            Err(error) if error.kind() == Kind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        documents.push(Arc::new(Metadata::parse(&bytes, &file, version.pointer.opened_at()).map_err(newer)?));
+    }
+    Ok(documents)
+}
+
+/// Metadata files of the table's folders whose numbers are greater than the current one's; all others, where that has none.
+async fn following(version: &IcebergVersion) -> Result<Vec<Location>> {
+    let current = &version.scan.metadata.file;
+    let own = number(current.name()).unwrap_or(0);
+    let mut found = Vec::new();
+    for folder in version.metadata_folders() {
+        let mut files = version.scan.store.list(&folder);
+        while let Some(file) = files.try_next().await? {
+            let place = file.location;
+            let is_newer = number(place.name()).is_some_and(|number| number > own);
+            if is_newer && place != *current && place.parent().as_ref() == Some(&folder) && !found.contains(&place) {
+                found.push(place);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The number in the name of a metadata file: `v7.metadata.json`, `00007-<uuid>.metadata.json`, packed or not.
+fn number(name: &str) -> Option<u64> {
+    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".metadata.json")?;
+    let stem = stem.strip_suffix(".gz").unwrap_or(stem);
+    let digits = stem.strip_prefix('v').or_else(|| stem.split_once('-').map(|(digits, _)| digits))?;
+    digits.parse().ok()
+}
+
+/// What a document itself names: its own file, those before it, statistics.
+fn of_document(metadata: &Metadata) -> Result<Vec<Holding>> {
+    let mut told = vec![held(metadata.file.clone(), FileKind::Metadata, None)];
+    let lists = [
+        ("metadata-log", "metadata-file", FileKind::Metadata),
+        ("statistics", "statistics-path", FileKind::Statistics),
+        ("partition-statistics", "statistics-path", FileKind::Statistics),
+    ];
+    for (list, member, kind) in lists {
+        for entry in metadata.doc.get(list).and_then(Json::as_array).into_iter().flatten() {
+            let path = entry.get(member).and_then(Json::as_str);
+            let path = path.ok_or_else(|| {
+                Error::corrupt("table metadata names a file without a path").about("list", list).about("file", &metadata.file)
+            })?;
+            let size = entry.get("file-size-in-bytes").and_then(Json::as_u64).map(Bytes);
+            told.push(held(metadata.place(path)?, kind, size));
+        }
+    }
+    Ok(told)
+}
+
+/// The manifest lists of every snapshot, and each manifest once with the document that lists it.
+async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Holding>, Vec<(Arc<Metadata>, ManifestFile)>)> {
+    let (mut lists, mut manifests) = (Vec::new(), Vec::new());
+    let (mut seen_lists, mut seen) = (HashSet::new(), HashSet::new());
+    for metadata in documents {
+        let mut wanted = Vec::new();
+        for snapshot in metadata.snapshots() {
+            if snapshot.is_encrypted() {
+                return Err(Error::unsupported("encrypted tables are not understood"));
+            }
+            let Some(path) = snapshot.manifest_list() else {
+                let inline = snapshot.inline_manifests().into_iter().filter(|path| seen.insert((*path).to_string()));
+                manifests.extend(inline.map(|path| (Arc::clone(metadata), ManifestFile::inline(path))));
+                continue;
+            };
+            let place = metadata.place(path)?;
+            if seen_lists.insert(place.clone()) {
+                lists.push(held(place.clone(), FileKind::ManifestLists, None));
+                wanted.push(place);
+            }
+        }
+        let read = |place: Location| async move { manifest_list::read(&store.get(&place).await?, &place) };
+        let mut listed = stream::iter(wanted).map(read).buffered(AHEAD);
+        while let Some(of_list) = listed.try_next().await? {
+            for mut manifest in of_list {
+                if seen.insert(manifest.path.clone()) {
+                    // There may be very many: what only planning needs is let go.
+                    manifest.partitions = None;
+                    manifests.push((Arc::clone(metadata), manifest));
+                }
+            }
+        }
+    }
+    Ok((lists, manifests))
+}
+
+/// A manifest and the files of its entries.
+async fn of_manifest(store: &Store, metadata: Arc<Metadata>, manifest: &ManifestFile) -> Result<BoxStream<'static, Result<Holding>>> {
+    let place = metadata.place(&manifest.path)?;
+    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?;
+    let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
+    let own = held(place, FileKind::Manifests, size);
+    // Entries of deleted files count too: in doubt a file is referred to.
+    let files = reader.map(move |entry| {
+        let entry = entry?;
+        Ok(held(metadata.place(&entry.path)?, kind(&entry), Some(Bytes(entry.size))))
+    });
+    Ok(stream::iter(std::iter::once(Ok(own)).chain(files)).boxed())
+}
+
+fn kind(entry: &Entry) -> FileKind {
+    match entry.content {
+        FileContent::Data => FileKind::Data,
+        FileContent::Positions if entry.format == "puffin" => FileKind::DeletionVectors,
+        FileContent::Positions => FileKind::PositionDeletes,
+        FileContent::Equality => FileKind::EqualityDeletes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_files_are_ordered_by_the_numbers_in_their_names() {
+        let names = ["v7.metadata.json", "v7.gz.metadata.json", "v7.metadata.json.gz", "00007-0a1b.metadata.json"];
+        assert!(names.iter().all(|name| number(name) == Some(7)));
+        assert!(["x.metadata.json", "v7.json", "version-hint.text", "v.metadata.json"].iter().all(|name| number(name).is_none()));
+    }
+}

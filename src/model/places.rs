@@ -1,0 +1,84 @@
+//! Sets of places that take a few bytes each, however long the places are.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use crate::location::Location;
+
+/// A set of places, each kept as 64 bits.
+///
+/// Two places may, very rarely, be taken for one. Whoever decides by such a set what to delete must ask in the direction in which that keeps a
+/// file: delete what is *not* in the set of files in use, or what is *left* of a set of candidates that every file in use was removed from.
+#[derive(Debug, Clone, Default)]
+pub struct PlaceSet(HashSet<u64, BuildHasherDefault<Ready>>);
+
+impl PlaceSet {
+    /// Adds `place`; says whether it was new.
+    pub fn insert(&mut self, place: &Location) -> bool {
+        self.0.insert(digest(place))
+    }
+
+    /// Removes `place`; says whether it was there.
+    pub fn remove(&mut self, place: &Location) -> bool {
+        self.0.remove(&digest(place))
+    }
+
+    /// Whether `place` (or, very rarely, another with the same digest) is in the set.
+    pub fn contains(&self, place: &Location) -> bool {
+        self.0.contains(&digest(place))
+    }
+
+    /// How many places.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn digest(place: &Location) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Takes the digest for its own hash.
+#[derive(Debug, Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Location {
+        Location::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_place_is_found_under_each_of_its_spellings() {
+        let mut set = PlaceSet::default();
+        assert!(set.insert(&place("s3a://b/k")) && !set.insert(&place("s3://b//k")));
+        assert!(set.contains(&place("s3n://b/k/")) && !set.contains(&place("s3://b/k2")));
+        assert!(set.remove(&place("s3://b/k")) && !set.remove(&place("s3://b/k")));
+        assert!(set.is_empty() && set.len() == 0);
+    }
+}

@@ -1,0 +1,218 @@
+//! Which versions and references go: pure thought over what the table says of itself.
+//!
+//! The rules are those of the Iceberg specification ("Snapshot Retention Policy"): every branch is judged by its own age and count, a tag keeps its
+//! version and nothing else, a version that no line of history leads to goes by age alone, and what any line keeps is kept.
+
+mod policy;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::{Retention, Version};
+use crate::units::Timestamp;
+use policy::Policy;
+use tree::Tree;
+
+/// A consumer that left no mark for so long is taken for gone.
+const CONSUMER_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// What a table says of its past.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// Every version that is listed, oldest first.
+    pub versions: Vec<Entry>,
+    /// The version that is current.
+    pub current: Option<Version>,
+    /// Branches and tags, the main line among them where the format names it.
+    pub lines: Vec<Line>,
+    /// What the table keeps.
+    pub retention: Retention,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The version.
+    pub version: Version,
+    /// When it was made.
+    pub time: Option<Timestamp>,
+    /// What it was made from.
+    pub parent: Option<Version>,
+    /// The consumer that left its mark in it, if one did.
+    pub consumer: Option<String>,
+}
+
+/// A line of history that leads to a version: a branch or tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its name.
+    pub name: String,
+    /// Its newest version.
+    pub head: Version,
+    /// Whether its head's ancestors belong to it.
+    pub is_branch: bool,
+    /// Whether it is the main line, which never goes.
+    pub is_main: bool,
+    /// Its own limit on its head's age, in milliseconds.
+    pub max_ref_age_ms: Option<i64>,
+    /// Its own limit on its versions' age, in milliseconds.
+    pub max_age_ms: Option<i64>,
+    /// Its own least number of versions.
+    pub min_versions: Option<u64>,
+}
+
+/// From when on versions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cutoff {
+    /// Younger than so many milliseconds.
+    Age(i64),
+    /// Made since.
+    Since(Timestamp),
+}
+
+/// What the user asked for; `None` leaves it to the table.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// What is older goes.
+    pub older_than: Option<Cutoff>,
+    /// So many versions of every line stay.
+    pub retain_last: Option<u64>,
+    /// These go, whatever age and count say; nothing else does unless age or count are given too.
+    pub versions: BTreeSet<Version>,
+    /// A branch or tag whose head is older goes, in milliseconds.
+    pub max_ref_age_ms: Option<i64>,
+    /// These stay, and all that descends from them.
+    pub pins: BTreeSet<Version>,
+    /// Keep less than the table and prudence demand.
+    pub unsafe_retention: bool,
+}
+
+/// Why a version stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// A branch or tag names it.
+    Named,
+    /// It is young enough.
+    Young,
+    /// One of the last versions of a branch.
+    AmongTheLast,
+    /// It was pinned, or descends from one that was.
+    Pinned,
+    /// A streaming job goes on from it, or from one it descends from.
+    Consumer,
+    /// Nobody knows how old it is.
+    NoTime,
+    /// An older version stays, and the format forgets the oldest first.
+    BehindKept,
+    /// It was not asked for.
+    NotAskedFor,
+}
+
+/// A branch or tag that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedLine {
+    /// Its name.
+    pub name: String,
+    /// The version it named.
+    pub head: Version,
+    /// Whether it is a branch.
+    pub is_branch: bool,
+}
+
+/// What goes and what stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Versions that go, oldest first, with their times.
+    pub expired: Vec<(Version, Option<Timestamp>)>,
+    /// Branches and tags that go.
+    pub references: Vec<DroppedLine>,
+    /// How many versions stay, by the first reason that was found.
+    pub kept: BTreeMap<Keep, u64>,
+}
+
+impl Plan {
+    /// Whether nothing goes.
+    pub const fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.references.is_empty()
+    }
+}
+
+/// Plans.
+///
+/// # Errors
+///
+/// `Refused` where the table forbids it, where less would be kept than it asks for, or where a version that was named is held; `NotFound` for
+/// one it does not list.
+pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
+    let by_name = !wishes.versions.is_empty() && wishes.older_than.is_none() && wishes.retain_last.is_none();
+    let policy = Policy::resolve(past, wishes, by_name)?;
+    let tree = Tree::of(past);
+    let (lines, dropped) = if by_name { (past.lines.iter().collect(), Vec::new()) } else { policy.lines(past, &tree) };
+    let mut keep = HashMap::new();
+    for head in lines.iter().map(|line| line.head).chain(past.current) {
+        keep.insert(head, Keep::Named);
+    }
+    if by_name {
+        for entry in past.versions.iter().filter(|entry| !wishes.versions.contains(&entry.version)) {
+            keep.entry(entry.version).or_insert(Keep::NotAskedFor);
+        }
+    } else {
+        policy.keep_branches(&lines, &tree, &mut keep);
+        policy.keep_unreferenced(past, &lines, &tree, &mut keep);
+    }
+    tree.keep_from(past, &tree.known(&wishes.pins)?, Keep::Pinned, &mut keep);
+    if !wishes.unsafe_retention {
+        tree.keep_from(past, &consumers(past), Keep::Consumer, &mut keep);
+    }
+    name(past, wishes, &tree, &lines, &mut keep)?;
+    Ok(policy.finish(past, &keep, dropped))
+}
+
+/// Takes the versions that were named out of what is kept.
+fn name(past: &Past, wishes: &Wishes, tree: &Tree<'_>, lines: &[&Line], keep: &mut HashMap<Version, Keep>) -> Result<()> {
+    for version in tree.known(&wishes.versions)? {
+        let held = |why: &'static str| Error::refused(why).about("version", version);
+        match keep.get(&version) {
+            Some(Keep::Named) if past.current == Some(version) => {
+                return Err(held("the current version cannot go").hint("name an older version"));
+            }
+            Some(Keep::Named) => {
+                let names: Vec<&str> = lines.iter().filter(|line| line.head == version).map(|line| line.name.as_str()).collect();
+                return Err(held("a branch or tag holds a version that was to go")
+                    .about("references", names.join(", "))
+                    .hint("drop it first"));
+            }
+            Some(Keep::Pinned) => return Err(held("a version was both pinned and named to go").hint("leave one of them out")),
+            Some(Keep::Consumer) => {
+                return Err(
+                    held("a streaming job goes on from a version that was to go").hint("add --unsafe-retention to expire it all the same")
+                );
+            }
+            _ => {
+                keep.remove(&version);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The newest version in which each consumer that is not gone left its mark.
+fn consumers(past: &Past) -> Vec<Version> {
+    let mut newest: HashMap<&str, Version> = HashMap::new();
+    for entry in &past.versions {
+        let is_recent = entry.time.is_none_or(|time| past.now.0.saturating_sub(time.0) <= CONSUMER_MS);
+        if let Some(consumer) = entry.consumer.as_deref().filter(|_| is_recent) {
+            newest.insert(consumer, entry.version);
+        }
+    }
+    newest.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests;

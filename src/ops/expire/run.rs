@@ -1,0 +1,304 @@
+//! Carries an expiry out: journal, commit, deletion.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use tokio::sync::Mutex;
+
+use super::plan::{Plan, plan as decide_plan};
+use super::survey::{Seen, files, gone, past};
+use super::{ByKind, Finished, LeftFiles, Options, PlanDocument, Report, WhyLeft};
+use crate::commit::State;
+use crate::error::{Error, Kind, Result};
+use crate::formats::{Table, TableVersion};
+use crate::model::{Forget, OperationId, Totals, UnusedRules, Upkeep, UpkeepKind, Version};
+use crate::ops::Parts;
+use crate::ops::deletion::{self, Deleted, Journal, Tally};
+use crate::ops::document::Outcome;
+use crate::ops::land::Patience;
+use crate::ops::land_upkeep::{Decide, UpkeepLanding, land_upkeep};
+use crate::ops::leftovers::{self, Announced, Places};
+use crate::ops::territory::Territory;
+use crate::ops::totals::totals;
+use crate::units::Timestamp;
+
+/// How often files are written down anew because the table changed meanwhile, where nothing but files is taken away.
+const ROUNDS: u32 = 5;
+
+/// A table, read and planned.
+struct Planned {
+    base: Arc<dyn TableVersion>,
+    plan: Plan,
+    unused: UnusedRules,
+    before: Totals,
+    now: Timestamp,
+}
+
+/// Reads the table and works out what a run would do. Writes nothing.
+///
+/// # Errors
+///
+/// `Refused` where the table or prudence forbids it; `Unsupported` where the table has something we cannot keep intact, by name.
+pub async fn plan(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<(Arc<dyn TableVersion>, Totals, PlanDocument)> {
+    let planned = examine(table, options, parts).await?;
+    let gone = gone(&planned.plan);
+    let mut seen = Seen::default();
+    let mut territory = Territory::of(table, &*planned.base, parts.store).await?;
+    {
+        let mut files = files(&*planned.base, &gone, options, &mut territory, &mut seen);
+        while files.try_next().await?.is_some() {}
+    }
+    let mut document = PlanDocument::new(&planned.plan, planned.unused);
+    document.counted(&seen.go, &seen.left, seen.named);
+    Ok((planned.base, planned.before, document))
+}
+
+async fn examine(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<Planned> {
+    let base = table.load().await?;
+    if let Some(name) = base.reference() {
+        return Err(Error::usage("versions are expired on all branches at once").about("reference", name).hint("name the table alone"));
+    }
+    let now = parts.clock.now();
+    // What may not be collected is refused as such, whatever else is in the way.
+    let plan = decide_plan(&past(&*base, now).await?, &options.wishes)?;
+    base.rewritable()?;
+    let unused = if options.clean_metadata { base.unused_rules(&gone(&plan)).await? } else { UnusedRules::default() };
+    let before = totals(&*base, parts.engine).await?;
+    Ok(Planned { base, plan, unused, before, now })
+}
+
+/// Plans and carries the plan out.
+///
+/// # Errors
+///
+/// As [`plan`], and whatever kept the commit from landing. What could not be deleted after it landed is in the report.
+pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Options, parts: Parts<'_>) -> Result<Finished> {
+    let planned = examine(table, options, parts).await?;
+    let root = table.location();
+    let shown = PlanDocument::new(&planned.plan, planned.unused.clone());
+    let leftovers_removed = match leftovers::clean(parts, root, &*planned.base).await {
+        Ok(count) => count,
+        Err(error) if shown.is_empty() => {
+            parts.progress.remark(&format!("what an earlier run left behind could not be removed: {error}"));
+            0
+        }
+        Err(error) => return Err(error),
+    };
+    let base_version = planned.base.snapshot().version;
+    let report = Report { leftovers_removed, ..Report::default() };
+    let before = planned.before;
+    let mut finished = Finished { outcome: Outcome::NothingToDo, base_version, before, after: before, plan: shown, report, error: None };
+    if finished.plan.is_empty() {
+        return Ok(finished);
+    }
+    let folders = Places::new(planned.base.metadata_folders(), Vec::new());
+    let announced = leftovers::announce(parts, root, operation, 0, &folders).await?;
+    let forgetting = Forgetting::new(table, operation, options, &planned, parts);
+    let patience = Patience::from(planned.base.defaults());
+    let landing = land_upkeep(table, Arc::clone(&planned.base), &forgetting, patience, parts).await;
+    let written = forgetting.written.lock().await.take();
+    if let Some(written) = &written {
+        finished.plan.counted(&written.seen.go, &written.seen.left, written.seen.named.clone());
+    }
+    let run = Landed { table, parts, base: &*planned.base, forgetting: &forgetting };
+    match landing.end {
+        State::Landed(_) => run.clean_up(written, &mut finished, announced).await?,
+        _ => run.give_up(landing, written, &mut finished, announced).await?,
+    }
+    Ok(finished)
+}
+
+/// What is to be forgotten, decided anew on every version: never more than was planned, and less where others made something of it.
+struct Forgetting<'a> {
+    table: &'a dyn Table,
+    operation: &'a OperationId,
+    options: &'a Options,
+    versions: BTreeSet<Version>,
+    references: BTreeSet<String>,
+    now: Timestamp,
+    parts: Parts<'a>,
+    written: Mutex<Option<Written>>,
+}
+
+/// What was last decided, with its files written down.
+struct Written {
+    attempt: u32,
+    /// The state of the table it was decided on, its current version, and every version it lists.
+    state: String,
+    current: Option<Version>,
+    listed: BTreeSet<Version>,
+    forget: Forget,
+    unused: UnusedRules,
+    journal: Journal,
+    seen: Seen,
+}
+
+impl<'a> Forgetting<'a> {
+    fn new(table: &'a dyn Table, operation: &'a OperationId, options: &'a Options, planned: &Planned, parts: Parts<'a>) -> Self {
+        let versions = gone(&planned.plan);
+        let references = planned.plan.references.iter().map(|line| line.name.clone()).collect();
+        Self { table, operation, options, versions, references, now: planned.now, parts, written: Mutex::new(None) }
+    }
+
+    /// What of the plan is still to be done on `version`, and may be.
+    async fn still(&self, version: &dyn TableVersion) -> Result<(Forget, UnusedRules)> {
+        let mut wishes = self.options.wishes.clone();
+        let past = past(version, self.now).await?;
+        // What another run has expired meanwhile is no longer there to be named.
+        wishes.versions.retain(|version| past.versions.iter().any(|entry| entry.version == *version));
+        let plan = if wishes.versions.is_empty() && !self.options.wishes.versions.is_empty() {
+            Plan::default()
+        } else {
+            decide_plan(&past, &wishes)?
+        };
+        let versions: BTreeSet<Version> = gone(&plan).intersection(&self.versions).copied().collect();
+        let dropped = plan.references.into_iter().map(|line| line.name).filter(|name| self.references.contains(name));
+        let unused = if self.options.clean_metadata { version.unused_rules(&versions).await? } else { UnusedRules::default() };
+        Ok((Forget { versions, references: dropped.collect(), unused_rules: !unused.is_empty() }, unused))
+    }
+
+    fn upkeep(&self, forget: Forget) -> Upkeep {
+        Upkeep { operation: self.operation.clone(), part: 0, kind: UpkeepKind::Forget(forget) }
+    }
+
+    /// Writes down the files that go with `forget`.
+    async fn write(&self, version: &dyn TableVersion, attempt: u32, (forget, unused): (Forget, UnusedRules)) -> Result<Written> {
+        let mut seen = Seen::default();
+        let mut territory = Territory::of(self.table, version, self.parts.store).await?;
+        let files = files(version, &forget.versions, self.options, &mut territory, &mut seen);
+        let journal = deletion::write(self.parts, self.table.location(), self.operation, attempt, files).await?;
+        let (state, current, listed) = (version.state_id(), version.snapshot().version, listed(version).await?);
+        Ok(Written { attempt, state, current, listed, forget, unused, journal, seen })
+    }
+}
+
+#[async_trait]
+impl Decide for Forgetting<'_> {
+    async fn decide(&self, version: &dyn TableVersion) -> Result<Option<Upkeep>> {
+        let mut written = self.written.lock().await;
+        let state = version.state_id();
+        if let Some(known) = written.as_ref().filter(|known| known.state == state) {
+            return Ok(Some(self.upkeep(known.forget.clone())));
+        }
+        let (forget, unused) = self.still(version).await?;
+        if forget.versions.is_empty() && forget.references.is_empty() && !forget.unused_rules {
+            return Ok(None);
+        }
+        let attempt = written.as_ref().map_or(0, |known| known.attempt + 1);
+        let next = self.write(version, attempt, (forget.clone(), unused)).await?;
+        // The attempt before can no longer land: this is another version, and what was to go is still there.
+        if let Some(before) = written.replace(next) {
+            deletion::discard(self.parts, &before.journal).await;
+        }
+        Ok(Some(self.upkeep(forget)))
+    }
+}
+
+/// What follows on the commit.
+struct Landed<'a> {
+    table: &'a dyn Table,
+    parts: Parts<'a>,
+    base: &'a dyn TableVersion,
+    forgetting: &'a Forgetting<'a>,
+}
+
+impl Landed<'_> {
+    /// Deletes what was written down, now that nothing leads to it any more.
+    async fn clean_up(&self, written: Option<Written>, finished: &mut Finished, announced: Announced) -> Result<()> {
+        let Some(mut written) = written else {
+            // Another run did the same before anything was offered.
+            leftovers::withdraw(self.parts, announced).await;
+            return Ok(());
+        };
+        finished.outcome = Outcome::Landed;
+        let report = &mut finished.report;
+        report.expired = written.forget.versions.iter().map(ToString::to_string).collect();
+        report.refs_removed = written.forget.references.iter().cloned().collect();
+        report.unused_removed = written.unused.clone();
+        let deleted = match self.delete(&mut written).await {
+            Ok(deleted) => deleted,
+            Err(error) => Deleted { failed: written.journal.tally.count(), failures: vec![error.to_string()], ..Deleted::default() },
+        };
+        report.left = left(&written.seen.left);
+        report.deleted = ByKind(deleted.tally.files);
+        report.bytes_freed = deleted.tally.bytes;
+        (report.spared, report.failed, report.failures) = (deleted.spared, deleted.failed, deleted.failures);
+        if deleted.failed > 0 {
+            finished.outcome = Outcome::Partial;
+        }
+        leftovers::withdraw(self.parts, announced).await;
+        for error in self.table.settle(finished.base_version.unwrap_or(Version(-1))).await {
+            self.parts.progress.remark(&format!("left undone after the commit: {error}"));
+        }
+        finished.after = self.totals_after(finished.before).await;
+        Ok(())
+    }
+
+    /// Deletes the files of the journal. Where the table is not just what it was less what was forgotten, they are held against what it is.
+    async fn delete(&self, written: &mut Written) -> Result<Deleted> {
+        for _ in 0..ROUNDS {
+            let newest = self.table.load().await?;
+            if newest.state_id() == written.state {
+                return deletion::carry_out(self.parts, &written.journal, None).await;
+            }
+            let listed = listed(&*newest).await?;
+            if listed.is_disjoint(&written.forget.versions) {
+                let expected = written.listed.difference(&written.forget.versions);
+                let is_expected = newest.snapshot().version == written.current && listed.iter().eq(expected);
+                let guard = (!is_expected).then_some(&*newest);
+                return deletion::carry_out(self.parts, &written.journal, guard).await;
+            }
+            // Nothing but files is taken away here, and others have committed since they were written down.
+            let still = self.forgetting.still(&*newest).await?;
+            let next = self.forgetting.write(&*newest, written.attempt + 1, still).await?;
+            deletion::discard(self.parts, &written.journal).await;
+            *written = next;
+        }
+        Err(Error::conflict("other writers kept changing the table while its files were to be deleted"))
+    }
+
+    /// The commit is lost for good, or nobody knows: then everything stays as it is, and the next run finds the journal.
+    async fn give_up(&self, landing: UpkeepLanding, written: Option<Written>, finished: &mut Finished, announced: Announced) -> Result<()> {
+        let error = landing.error.unwrap_or_else(|| Error::bug("a commit ended without a version or a reason"));
+        let is_unknown = landing.end == State::Unknown;
+        if !is_unknown {
+            if let Some(written) = &written {
+                deletion::discard(self.parts, &written.journal).await;
+            }
+            leftovers::undo(self.parts, announced, self.base).await;
+        }
+        match error.kind() {
+            Kind::Conflict | Kind::Unavailable if landing.offered.is_some() => {
+                finished.outcome = if is_unknown { Outcome::Unknown } else { Outcome::Lost };
+                finished.error = Some(error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Expiring changes no row: the table is read again only if others changed it.
+    async fn totals_after(&self, before: Totals) -> Totals {
+        let read = async {
+            let newest = self.table.load().await?;
+            if newest.snapshot().version == self.base.snapshot().version {
+                return Ok(before);
+            }
+            totals(&*newest, self.parts.engine).await
+        };
+        read.await.unwrap_or_else(|error: Error| {
+            self.parts.progress.remark(&format!("the table could not be read after the commit; its size before is told: {error}"));
+            before
+        })
+    }
+}
+
+fn left(left: &BTreeMap<WhyLeft, Tally>) -> Vec<LeftFiles> {
+    left.iter().map(|(why, tally)| LeftFiles { why: *why, files: tally.count(), bytes: tally.bytes }).collect()
+}
+
+async fn listed(version: &dyn TableVersion) -> Result<BTreeSet<Version>> {
+    version.history().map_ok(|entry| entry.version).try_collect().await
+}

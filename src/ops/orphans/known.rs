@@ -1,0 +1,212 @@
+//! Everything that is referred to: by the table, by tables over the same files, by tables below it and above it.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::plan::{Held, Rules, hidden_field};
+use super::{Met, Neighbour, Neighbours, Treated};
+use crate::error::{Error, Kind, Result};
+use crate::formats::{FormatName, Table, TableVersion};
+use crate::location::Location;
+use crate::store::Store;
+
+/// More names of partition fields than any table has.
+const MOST_FIELDS: usize = 1000;
+
+/// A table whose files are held, as it was when they were read.
+struct Watched<'a> {
+    table: Owner<'a>,
+    state: String,
+}
+
+enum Owner<'a> {
+    Own(&'a dyn Table),
+    Other(Box<dyn Table>),
+}
+
+impl Owner<'_> {
+    async fn load(&self) -> Result<Arc<dyn TableVersion>> {
+        match self {
+            Self::Own(table) => table.load().await,
+            Self::Other(table) => table.load().await,
+        }
+    }
+}
+
+/// What is known of a table's surroundings.
+pub(super) struct Known<'a> {
+    store: &'a Store,
+    /// What is held.
+    pub(super) held: Held,
+    /// What verdicts go by.
+    pub(super) rules: Rules,
+    /// Other tables that were met.
+    pub(super) met: Vec<Met>,
+    watched: Vec<Watched<'a>>,
+    /// Folders of held files that are known to lie where their names say, as hashes.
+    straight: HashSet<u64>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(store: &'a Store, held: Held, rules: Rules) -> Self {
+        Self { store, held, rules, met: Vec::new(), watched: Vec::new(), straight: HashSet::new() }
+    }
+
+    /// Holds everything that `version` of the table itself refers to.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading all of it.
+    pub(super) async fn hold_own(&mut self, table: &'a dyn Table, version: &dyn TableVersion) -> Result<()> {
+        self.hold(version).await?;
+        self.watched.push(Watched { table: Owner::Own(table), state: version.state_id() });
+        Ok(())
+    }
+
+    /// Holds what tables of other formats over the same files refer to, and tables that the table lies in.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` if one of them cannot be read: which files it needs is then not known.
+    pub(super) async fn hold_around(&mut self, root: &Location, own: FormatName, around: &dyn Neighbours) -> Result<()> {
+        let mut folder = Some(root.clone());
+        while let Some(place) = folder {
+            let tables = match around.at(&place).await {
+                Ok(tables) => tables,
+                // Who may only see the table's own folder cannot be told what lies above it.
+                Err(error) if place != *root && matches!(error.kind(), Kind::Refused | Kind::NotFound) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            for neighbour in tables.into_iter().filter(|found| place != *root || found.format != own.as_str()) {
+                let format = neighbour.format;
+                if let Err(error) = self.hold_other(&place, neighbour).await {
+                    return Err(unreadable(format, &place, error));
+                }
+            }
+            folder = place.parent();
+        }
+        Ok(())
+    }
+
+    /// Holds what tables whose root is `root`, below the table's own, refer to. Their own folder is left alone.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer. A table that cannot be read is told among those that were met.
+    pub(super) async fn hold_below(&mut self, root: &Location, around: &dyn Neighbours) -> Result<()> {
+        if self.rules.others.contains(root) {
+            return Ok(());
+        }
+        self.rules.others.push(root.clone());
+        for neighbour in around.at(root).await? {
+            let format = neighbour.format;
+            match self.hold_other(root, neighbour).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                Err(error) => {
+                    let error = Some(error.to_string());
+                    self.met.push(Met { location: root.to_string(), format, treated: Treated::LeftAlone, error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold_other(&mut self, root: &Location, neighbour: Neighbour) -> Result<()> {
+        let Some(table) = neighbour.table else {
+            return Err(Error::unsupported(format!("{} tables are not in this version", neighbour.format)));
+        };
+        let version = table.load().await?;
+        self.hold(&*version).await?;
+        self.watched.push(Watched { state: version.state_id(), table: Owner::Other(table) });
+        self.met.push(Met { location: root.to_string(), format: neighbour.format, treated: Treated::Held, error: None });
+        Ok(())
+    }
+
+    async fn hold(&mut self, version: &dyn TableVersion) -> Result<()> {
+        let mut holdings = version.holdings();
+        let mut last: Option<(Location, Option<Location>)> = None;
+        while let Some(holding) = holdings.try_next().await? {
+            let place = holding.location;
+            self.held.add(&place)?;
+            self.learn_field(&place);
+            let Some(folder) = place.parent().filter(|folder| folder.scheme() == "file") else { continue };
+            if last.as_ref().is_none_or(|(known, _)| *known != folder) {
+                let lies = self.behind_links(&folder).await?;
+                last = Some((folder, lies));
+            }
+            // A listing may reach the file by its true name too.
+            if let Some((_, Some(lies))) = &last {
+                self.held.add(&lies.child(place.name()))?;
+            }
+        }
+        self.held.seal();
+        Ok(())
+    }
+
+    async fn behind_links(&mut self, folder: &Location) -> Result<Option<Location>> {
+        let hash = hash(folder);
+        if self.straight.contains(&hash) {
+            return Ok(None);
+        }
+        let lies = self.store.behind_links(folder).await?;
+        if lies.is_none() {
+            self.straight.insert(hash);
+        }
+        Ok(lies)
+    }
+
+    fn learn_field(&mut self, place: &Location) {
+        let path = place.path();
+        if (path.contains("/_") || path.contains("/."))
+            && self.rules.partition_fields.len() < MOST_FIELDS
+            && let Some(field) = hidden_field(path)
+            && !self.rules.partition_fields.contains(field)
+        {
+            self.rules.partition_fields.insert(field.to_string());
+        }
+    }
+
+    /// Reads every table that has changed since it was last read, and holds what it refers to now besides what it did. What a table that is gone
+    /// referred to stays held.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading: nothing more may be deleted then.
+    pub(super) async fn refresh(&mut self) -> Result<()> {
+        let mut watched = std::mem::take(&mut self.watched);
+        for entry in &mut watched {
+            let version = match entry.table.load().await {
+                Ok(version) => version,
+                Err(error) if error.kind() == Kind::NotFound && matches!(entry.table, Owner::Other(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            if version.state_id() != entry.state {
+                self.hold(&*version).await?;
+                entry.state = version.state_id();
+            }
+        }
+        self.watched = watched;
+        Ok(())
+    }
+}
+
+fn hash(place: &Location) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn unreadable(format: &'static str, place: &Location, error: Error) -> Error {
+    if error.kind() == Kind::Unavailable {
+        return error;
+    }
+    Error::refused("another table lies over the same files and cannot be read: which of them it needs is not known")
+        .about("format", format)
+        .about("location", place)
+        .hint("repair or remove that table's metadata, or clean up with the tool that keeps it")
+        .because(error)
+}

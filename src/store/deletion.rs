@@ -1,0 +1,68 @@
+//! Deleting many objects at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use object_store::path::Path;
+
+use super::{Resolve, storage_error};
+use crate::error::{Error, Result};
+use crate::location::Location;
+
+/// Deletes `locations`, in requests as large as their storage takes; the answers are in their order.
+pub(super) async fn delete_each(resolver: &dyn Resolve, locations: &[Location]) -> Vec<Result<()>> {
+    let mut answers = Vec::with_capacity(locations.len());
+    let same_home = |a: &Location, b: &Location| a.scheme() == b.scheme() && a.authority() == b.authority();
+    for group in locations.chunk_by(same_home) {
+        delete_group(resolver, group, &mut answers).await;
+    }
+    answers
+}
+
+/// Deletes places of one storage.
+async fn delete_group(resolver: &dyn Resolve, group: &[Location], answers: &mut Vec<Result<()>>) {
+    let resolved: Result<Vec<_>> = group.iter().map(|place| resolver.resolve(place)).collect();
+    let (store, keys): (_, Vec<Path>) = match resolved {
+        Ok(pairs) => match pairs.first().map(|(store, _)| Arc::clone(store)) {
+            Some(store) => (store, pairs.into_iter().map(|(_, key)| key).collect()),
+            None => return,
+        },
+        // A name that storage cannot hold: the others are answered one by one.
+        Err(error) if group.len() == 1 => return answers.push(Err(error)),
+        Err(_) => {
+            for place in group {
+                Box::pin(delete_group(resolver, std::slice::from_ref(place), answers)).await;
+            }
+            return;
+        }
+    };
+    let wanted: Vec<object_store::Result<Path>> = keys.iter().cloned().map(Ok).collect();
+    let told: Vec<object_store::Result<Path>> = store.delete_stream(futures::stream::iter(wanted).boxed()).collect().await;
+    if told.len() == group.len() {
+        return answers.extend(group.iter().zip(told).map(|(place, told)| answer(told.map(|_| ()), place)));
+    }
+    // A request for many that fails as a whole is answered once: what is not said to be gone may be there.
+    let mut gone = HashSet::new();
+    let mut failure = String::new();
+    for told in told {
+        match told {
+            Ok(key) => drop(gone.insert(key)),
+            Err(error) => failure = error.to_string(),
+        }
+    }
+    answers.extend(keys.iter().zip(group).map(|(key, place)| {
+        if gone.contains(key) {
+            Ok(())
+        } else {
+            Err(Error::unavailable("storage did not delete it").about("place", place).because(failure.clone()))
+        }
+    }));
+}
+
+fn answer(told: object_store::Result<()>, place: &Location) -> Result<()> {
+    match told {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(storage_error(error, place)),
+    }
+}
