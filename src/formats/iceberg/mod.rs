@@ -40,6 +40,7 @@ mod tests;
 mod text;
 mod travel;
 mod types;
+pub mod understood;
 mod upkeep;
 mod values;
 

@@ -4,6 +4,7 @@ pub(crate) mod bridge;
 pub(crate) mod damage;
 pub(crate) mod delta_table;
 pub(crate) mod golden;
+pub(crate) mod iceberg_table;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
