@@ -8,6 +8,7 @@ pub(crate) mod expiry;
 pub(crate) mod golden;
 pub(crate) mod lake;
 pub(crate) mod orphans;
+pub(crate) mod iceberg_table;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
