@@ -11,7 +11,7 @@ use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, holdings, mark, output, partition, path, released, retention, row_tracking,
+    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, path, released, retention, row_tracking,
     schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, ListPlan, ListWishes, OperationId, OutputSpec,
     Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
@@ -227,6 +227,10 @@ impl TableVersion for DeltaVersion {
 
     async fn offer_upkeep(&self, upkeep: &Upkeep, now: Timestamp) -> Answer {
         upkeep::offer(self, upkeep, now).await
+    }
+
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        lists::plan(self, wishes).await
     }
 
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {

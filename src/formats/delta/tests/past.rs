@@ -349,7 +349,13 @@ fn sidecars_go_with_the_last_checkpoint_that_names_them() {
 fn manifests_of_a_delta_table_are_a_checkpoint_of_its_newest_version() {
     let made = Made::new(&[start(&json!({})), vec![add("c")]]);
     let rewrite = || block(made.load().unwrap().offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), NOW));
+    let plan = |wishes: &ListWishes| block(made.load().unwrap().lists(wishes));
+    let found = plan(&ListWishes::default()).unwrap();
+    assert_eq!((found.lists, found.groups.len(), found.groups[0].lists, found.groups[0].bytes), (2, 1, 2, found.bytes));
+    assert_eq!(plan(&ListWishes { spec: Some(0), ..ListWishes::default() }).unwrap_err().kind(), crate::error::Kind::Usage);
     assert!(matches!(rewrite(), Answer::Ours(Version(1))));
+    let found = plan(&ListWishes::default()).unwrap();
+    assert_eq!((found.lists, found.groups), (1, Vec::new()));
     let checkpoint = made.log("00000000000000000001.checkpoint.parquet");
     let written = std::fs::read(&checkpoint).unwrap();
     std::fs::write(made.log("_last_checkpoint"), "stale").unwrap();
