@@ -11,16 +11,16 @@ use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, path, released, retention, row_tracking,
-    schema, settings, stats_read, upkeep,
+    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, path, released, retention,
+    row_tracking, schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, ListPlan, ListWishes, OperationId, OutputSpec,
-    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, ListPlan, ListWishes,
+    OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -229,10 +229,6 @@ impl TableVersion for DeltaVersion {
         upkeep::offer(self, upkeep, now).await
     }
 
-    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
-        lists::plan(self, wishes).await
-    }
-
     async fn find(&self, operation: &OperationId, part: u32, since: Option<Version>) -> Result<Option<Version>> {
         commit::find(self, operation, part, since).await
     }
@@ -255,6 +251,10 @@ impl TableVersion for DeltaVersion {
         };
         holdings::in_use(self, &mut note).await?;
         Ok(found)
+    }
+
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        lists::plan(self, wishes).await
     }
 
     async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {
