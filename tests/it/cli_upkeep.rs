@@ -52,7 +52,18 @@ fn keys(document: &Value) -> Vec<&str> {
 }
 
 const KEYS: [&str; 12] = [
-    "after", "base_version", "before", "command", "elapsed_ms", "format", "operation_id", "outcome", "peak_memory_bytes", "plan", "report", "table",
+    "after",
+    "base_version",
+    "before",
+    "command",
+    "elapsed_ms",
+    "format",
+    "operation_id",
+    "outcome",
+    "peak_memory_bytes",
+    "plan",
+    "report",
+    "table",
 ];
 
 #[test]
@@ -125,7 +136,10 @@ fn a_version_is_restored_where_somebody_agreed_and_both_formats_say_the_same_of_
     let first = tables.run(0, &["inspect", "ice", "--history"])["history"][0]["version"].as_str().unwrap().to_string();
     for (table, to, rows) in [("ice", first.as_str(), [45, 60]), ("delta", "1", [60, 20])] {
         let planned = tables.run(0, &["restore", table, "--to", to]);
-        assert_eq!((&planned["outcome"], &planned["before"]["rows"], &planned["plan"]["result"]["rows"]), (&json!("planned"), &json!(rows[0]), &json!(rows[1])));
+        assert_eq!(
+            (&planned["outcome"], &planned["before"]["rows"], &planned["plan"]["result"]["rows"]),
+            (&json!("planned"), &json!(rows[0]), &json!(rows[1]))
+        );
         assert!(planned.get("after").is_none() && planned.get("report").is_none());
         let done = tables.run(0, &["restore", table, "--to", to, "--yes", "--verify"]);
         assert_eq!((&done["outcome"], &done["after"]), (&json!("landed"), &planned["plan"]["result"]), "{done}");
