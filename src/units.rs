@@ -26,10 +26,11 @@ impl Bytes {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// `percent` hundredths of this size, rounded down.
+    /// `percent` hundredths of this size, rounded down; the largest representable size where that is less.
     #[must_use]
     pub const fn percent(self, percent: u64) -> Self {
-        Self(self.0 / 100 * percent + self.0 % 100 * percent / 100)
+        let rest = (self.0 % 100).saturating_mul(percent) / 100;
+        Self((self.0 / 100).saturating_mul(percent).saturating_add(rest))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+mod expiry;
 mod logs;
 mod manifests;
 mod places;

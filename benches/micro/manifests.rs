@@ -34,7 +34,7 @@ fn entries() -> Schema {
     Schema::parse(&entry).unwrap()
 }
 
-fn list() -> Schema {
+pub(crate) fn list() -> Schema {
     let longs = [(501, "manifest_length"), (515, "sequence_number"), (516, "min_sequence_number"), (503, "added_snapshot_id")];
     let ints = [
         (502, "partition_spec_id"),
@@ -50,7 +50,7 @@ fn list() -> Schema {
     Schema::parse(&json!({"type": "record", "name": "manifest_file", "fields": fields})).unwrap()
 }
 
-fn record<'a>(schema: &'a Schema, values: Vec<(&'a str, Value)>) -> Record<'a> {
+pub(crate) fn record<'a>(schema: &'a Schema, values: Vec<(&'a str, Value)>) -> Record<'a> {
     let mut record = Record::new(schema).unwrap();
     values.into_iter().for_each(|(name, value)| record.put(name, value));
     record
@@ -63,7 +63,7 @@ fn bound(n: usize) -> Value {
     Value::Array((1..=8).map(pair).collect())
 }
 
-fn manifest(place: &Place, numbers: std::ops::Range<usize>) -> Vec<u8> {
+pub(crate) fn manifest(place: &Place, numbers: std::ops::Range<usize>) -> Vec<u8> {
     let schema = entries();
     let mut writer = Writer::with_codec(&schema, Vec::new(), Codec::Deflate(DeflateSettings::default()));
     writer.add_user_metadata("content".into(), "data").unwrap();

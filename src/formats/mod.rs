@@ -17,7 +17,8 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
+    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 

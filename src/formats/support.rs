@@ -9,6 +9,10 @@ pub enum Care {
     Kept,
     /// Tables with it are read and rewritten as long as what the words say holds; else rewriting is refused with the rule that is in the way.
     KeptIf(&'static str),
+    /// Tables with it are read and rewritten; new files hold what comes of it, and it is gone.
+    Applied,
+    /// Tables with it are read; files that have it stay as they are, the others are rewritten.
+    LeftAlone,
     /// Tables with it are read; rewriting is refused for the reason given.
     ReadOnly(&'static str),
     /// Tables with it are not even read.
@@ -18,7 +22,7 @@ pub enum Care {
 /// A table feature and what is done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
-    /// Its name in the table's metadata.
+    /// Its name in the table's metadata, or in words.
     pub name: &'static str,
     /// What we do.
     pub care: Care,
@@ -44,14 +48,18 @@ pub fn markdown(features: &[Feature]) -> String {
     for feature in features {
         let (read, rewritten, why) = match feature.care {
             Care::Kept => ("yes", "kept", ""),
+            Care::Applied => ("yes", "applied", ""),
+            Care::LeftAlone => ("yes", "left alone", ""),
             Care::KeptIf(condition) => ("yes", "kept, if", condition),
             Care::ReadOnly(why) => ("yes", "refused", why),
             Care::Refused(why) => ("refused", "refused", why),
         };
         let how =
             if why.is_empty() || feature.how.is_empty() { format!("{why}{}", feature.how) } else { format!("{why}; {}", feature.how) };
+        // Names of the metadata are shown as they are written there, words as words.
+        let quote = if feature.name.contains([' ', '`']) { "" } else { "`" };
         // Writing to a string cannot fail.
-        let _: Result<(), _> = writeln!(text, "| `{}` | {read} | {rewritten} | {how} |", feature.name);
+        let _: Result<(), _> = writeln!(text, "| {quote}{}{quote} | {read} | {rewritten} | {how} |", feature.name);
     }
     text
 }
@@ -67,9 +75,12 @@ mod tests {
             Feature { name: "b", care: Care::KeptIf("the sun shines"), how: "by day" },
             Feature::with("c", Care::ReadOnly("too much")),
             Feature::with("d", Care::Refused("unknown")),
+            Feature { name: "rows that go", care: Care::Applied, how: "at once" },
+            Feature { name: "`e` and more", care: Care::LeftAlone, how: "as it was" },
         ];
         let rows = "| `a` | yes | kept | as it was |\n| `b` | yes | kept, if | the sun shines; by day |\n\
-                    | `c` | yes | refused | too much |\n| `d` | refused | refused | unknown |\n";
+                    | `c` | yes | refused | too much |\n| `d` | refused | refused | unknown |\n\
+                    | rows that go | yes | applied | at once |\n| `e` and more | yes | left alone | as it was |\n";
         assert_eq!(markdown(&features), format!("| feature | read | rewritten | how |\n|---|---|---|---|\n{rows}"));
     }
 }

@@ -4,7 +4,7 @@
 //! landed they are deleted in batches, and then the journal goes. A run that was killed in between leaves the journal, and the next run at the
 //! table deletes those of its files that nothing refers to any more, whether or not the commit landed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes as Buffer;
 use futures::TryStreamExt;
@@ -133,17 +133,16 @@ pub async fn discard(parts: Parts<'_>, journal: &Journal) {
 }
 
 /// Deletes the files of `journal`: files with rows first, then manifests, then what leads to those. With `guard`, the newest version of the
-/// table, files that it refers to stay. Where every file is gone, so is the journal.
+/// table, files that it refers to stay. Where every file is gone, so is the journal. What was done is counted in `deleted`, also before an error.
 ///
 /// # Errors
 ///
 /// Those of reading the journal and what `guard` refers to: then the journal stays. Files that cannot be deleted are no error: they are counted.
-pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn TableVersion>) -> Result<Deleted> {
+pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn TableVersion>, deleted: &mut Deleted) -> Result<()> {
     let free = match guard {
         Some(version) => Some(unused(parts, &journal.place, version).await?),
         None => None,
     };
-    let mut deleted = Deleted::default();
     for rank in 0..3 {
         let mut pages = Pages::open(parts, &journal.place).await?;
         while let Some(files) = pages.next().await? {
@@ -151,13 +150,13 @@ pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn T
             let (go, stay): (Vec<Holding>, Vec<Holding>) =
                 of_rank.partition(|file| free.as_ref().is_none_or(|free| free.contains(&file.location)));
             deleted.spared += stay.len() as u64;
-            delete(parts, go, &mut deleted).await?;
+            delete(parts, go, deleted).await?;
         }
     }
     if deleted.failed == 0 {
         discard(parts, journal).await;
     }
-    Ok(deleted)
+    Ok(())
 }
 
 /// What leads to others goes after them: whoever finds it can still find them.
@@ -187,23 +186,22 @@ async fn unused(parts: Parts<'_>, journal: &Location, version: &dyn TableVersion
 async fn delete(parts: Parts<'_>, files: Vec<Holding>, deleted: &mut Deleted) -> Result<()> {
     for batch in files.chunks(BATCH) {
         let places = batch.iter().map(|file| file.location.clone()).collect();
-        let errors = parts.store.delete_all(places).await;
-        let about = errors.iter().flat_map(|error| error.context()).filter(|(key, _)| *key == "place");
-        let failed: HashSet<&str> = about.map(|(_, place)| place.as_str()).collect();
-        let is_gone = |file: &&Holding| failed.is_empty() || !failed.contains(file.location.to_string().as_str());
-        batch.iter().filter(is_gone).for_each(|file| deleted.tally.add(file));
-        deleted.failed += errors.len() as u64;
+        let answers = parts.store.delete_each(places).await;
+        let mut failures = Vec::new();
+        for (file, answer) in batch.iter().zip(answers) {
+            match answer {
+                Ok(()) => deleted.tally.add(file),
+                Err(error) => failures.push(error),
+            }
+        }
+        deleted.failed += failures.len() as u64;
         let room = FAILURES.saturating_sub(deleted.failures.len());
-        deleted.failures.extend(errors.iter().take(room).map(ToString::to_string));
-        if errors.len() == batch.len() && batch.len() >= HOPELESS {
-            return Err(Error::unavailable("storage deletes nothing").about("files", batch.len()).because(first(errors)));
+        deleted.failures.extend(failures.iter().take(room).map(ToString::to_string));
+        if failures.len() == batch.len() && batch.len() >= HOPELESS {
+            return Err(Error::unavailable("storage deletes nothing").about("files", batch.len()));
         }
     }
     Ok(())
-}
-
-fn first(errors: Vec<Error>) -> Error {
-    errors.into_iter().next().unwrap_or_else(|| Error::bug("no failure among failures"))
 }
 
 /// Whether a file of the notes' folder is a journal.
@@ -211,7 +209,7 @@ pub(super) fn is_journal(name: &str) -> bool {
     name.ends_with(ENDING)
 }
 
-/// Deletes what the journal of a dead run lists and `version`, the newest, does not refer to; returns how many files that were.
+/// Deletes what the journal of a dead run lists and `version`, the newest, does not refer to; returns how many of its files are gone now.
 ///
 /// # Errors
 ///
@@ -238,7 +236,9 @@ pub(super) async fn resume(parts: Parts<'_>, root: &Location, meta: &Meta, versi
         }
     }
     let journal = Journal { place: meta.location.clone(), tally: Tally::default() };
-    Ok(carry_out(parts, &journal, Some(version)).await?.tally.count())
+    let mut deleted = Deleted::default();
+    carry_out(parts, &journal, Some(version), &mut deleted).await?;
+    Ok(deleted.tally.count())
 }
 
 fn own_folders(root: &Location, version: &dyn TableVersion) -> Vec<Location> {

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from support.marker import Marker, binary_of_tests  # noqa: E402
 from support.otf import Otf  # noqa: E402
 from support.readers import Readers  # noqa: E402
 from support.spark import session  # noqa: E402
@@ -52,6 +53,12 @@ def otf(tmp_path_factory: pytest.TempPathFactory) -> Otf:
     binary = os.environ.get("OTF_BIN")
     assert binary and Path(binary).is_file(), "OTF_BIN does not name a binary"
     return Otf(Path(binary), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def marker() -> Marker:
+    """What marks rows as deleted."""
+    return Marker(binary_of_tests())
 
 
 @pytest.fixture(scope="session")

@@ -166,7 +166,8 @@ fn a_branch_that_moves_or_goes_survives_whatever_happens_at_any_call() {
 #[test]
 fn new_manifests_survive_whatever_happens_at_any_call() {
     runtime().block_on(async {
-        for (fixture, deeds) in [("iceberg_v3_dv", [Deed::Append, Deed::Append]), ("iceberg_v2_posdeletes", [Deed::MarkRow, Deed::Update])] {
+        for (fixture, deeds) in [("iceberg_v3_dv", [Deed::Append, Deed::Append]), ("iceberg_v2_posdeletes", [Deed::MarkRow, Deed::Update])]
+        {
             let original = after(Original::iceberg(fixture).await, &deeds).await;
             let rows = original.rows.clone();
             Case { rows, original, deed: Deeds::Manifests(ListWishes::default()) }.sweep(25).await;

@@ -1,6 +1,7 @@
 //! Documents say what the code does.
 
-use otf::formats::delta::protocol::FEATURES;
+use otf::formats::delta::protocol::FEATURES as DELTA;
+use otf::formats::iceberg::understood::FEATURES as ICEBERG;
 use otf::formats::support::{Feature, markdown};
 use otf::model::Fault;
 
@@ -30,5 +31,10 @@ fn the_table_of_features_is(page: &str, features: &[Feature]) {
 
 #[test]
 fn the_page_on_delta_lists_every_feature_as_the_code_treats_it() {
-    the_table_of_features_is("delta.md", FEATURES);
+    the_table_of_features_is("delta.md", DELTA);
+}
+
+#[test]
+fn the_page_on_iceberg_lists_every_feature_as_the_code_treats_it() {
+    the_table_of_features_is("iceberg.md", ICEBERG);
 }

@@ -1,39 +1,5 @@
-//! Incidents of other tools and cases of their suites, by name: each would lose, double or bring back rows. What concerns reading, compaction and
-//! commits, and where it is covered:
-//!
-//! | incident or case | what went wrong | test |
-//! |---|---|---|
-//! | delta-rs 1.6.6, paths | a remove re-encoded the path and missed its add | here; `formats/delta/tests/commits.rs` |
-//! | delta-rs 1.6.6, decimals; delta-rs #2571 | bounds rounded inwards, cut to milliseconds | `formats/delta/bounds.rs` |
-//! | delta-rs #3047, #3133, #3043 | compacting after a checkpoint doubled rows | here |
-//! | delta-rs conflict checker | two compactions of one version both landed | `races.rs`; `test_matrix.py` judges delta-rs apart |
-//! | trino #31253, #31252 | a remove without its deletion vector left both copies live | here; `formats/delta/tests/reading.rs` |
-//! | delta-rs #2347, #2731; ClickHouse #109838 | files older than a column were rewritten wrongly | here; `engine/parquet/tests/types.rs` |
-//! | delta #2759, #1305; overwatch #1166 | two writers of one version | `races.rs`, `interleavings.rs` |
-//! | delta-rs #3534 | a commit on a stale snapshot | `interleavings.rs` |
-//! | iceberg #2328, #3717, #3733, #4673, #13443; duckdb-iceberg #1120; ClickHouse #112081 | clean-up after an unknown outcome deleted what had landed | `outcomes.rs`, `crash.rs`, `crash_sql.rs` |
-//! | iceberg #10312; amoro #1319 | equality deletes written during a rewrite were lost | `formats/iceberg/tests/commits.rs` |
-//! | iceberg #5404, #4996, #9781 | rewrites starved beside other writers | `races.rs` (only the groups that were hit are planned again) |
-//! | iceberg #8979, #15465; trino #27380 | a spec change beside a rewrite | `interleavings.rs` |
-//! | ClickHouse #114194 | a stale version hint hid commits | here; `catalog/tests.rs` |
-//! | nimtable #162; iceberg-go #946 | deletes that apply to nothing stayed | here |
-//! | olake #1162; iceberg-go #1392 | row ids were lost in a rewrite | here |
-//! | amoro #3294, #1095 | the same files were rewritten in every cycle | here |
-//! | Iceberg suite 1; Delta suite 163 | a table without a snapshot, an empty table | here |
-//! | Iceberg suite 15 | all rows of a partition deleted | here |
-//! | Iceberg suite 22–24, 32; Delta suite 162 | partial progress: how many versions | here |
-//! | Iceberg suite 25, 28, 29 | one group fails | here: it fails alone, and what it wrote is gone |
-//! | Iceberg suite 26, 27, 47 | a commit fails cleanly, or without an answer | `outcomes.rs` |
-//! | Iceberg suite 7–10; Delta suite 156, 157, 179 | which files are chosen | `ops/compact/plan.rs` |
-//! | Iceberg suite 11, 45, 46 | vectors applied, row ids and sequence numbers kept | here; `formats/iceberg/tests/commits.rs` |
-//! | Iceberg suite 12–14, 113, 118 | dangling deletes; rewritten manifests keep what entries had | `formats/iceberg/tests/commits.rs` |
-//! | Delta suite 159, 164, 173 | null, odd and several partition values | here; `golden.rs` |
-//! | Delta suite 165, 178 | a second run | here |
-//! | Delta suite 166, 172, 175, 182 | metrics, `dataChange`, vectors of removed files, commit info | here |
-//! | Delta suite 168, 176 | an append, a delete or an update commits meanwhile | `interleavings.rs` |
-//! | Delta suite 171 | catalog-managed tables | `golden.expected` |
-//!
-//! Sorting, expiry, orphans, manifests as a verb, conversion and erasure come with their verbs.
+//! Incidents of other tools and cases of their suites, by name: each would lose, double or bring back rows. `docs/tests/` lists them all, with the
+//! tests that hold them wherever they are.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -113,7 +113,10 @@ fn a_restore_says_what_comes_back_and_what_goes_and_does_it_once() {
         assert_eq!(bench.run(deed).await.outcome, Outcome::NothingToDo);
         // And forward again: the version that was current descends from this one.
         let forward = bench.run(Deeds::Restore(At::Version(last))).await;
-        assert_eq!((forward.outcome, &forward.plan["is_ancestor"], &forward.plan["versions_undone"]), (Outcome::Landed, &json!(false), &json!(0)));
+        assert_eq!(
+            (forward.outcome, &forward.plan["is_ancestor"], &forward.plan["versions_undone"]),
+            (Outcome::Landed, &json!(false), &json!(0))
+        );
         assert_eq!(bench.rows().await, bench.original.rows);
     });
 }
@@ -242,7 +245,10 @@ fn the_main_branch_is_published_by_a_fast_forward_and_dropped_by_nobody() {
         bench.run(Deeds::Restore(At::Version(first))).await;
         let main = |action| Deeds::Reference(Request { is_branch: true, name: "main".into(), action });
         let done = bench.run(main(Action::FastForward(last))).await;
-        assert_eq!((done.outcome, &done.plan["from"], &done.plan["to"]), (Outcome::Landed, &json!(first.to_string()), &json!(last.to_string())));
+        assert_eq!(
+            (done.outcome, &done.plan["from"], &done.plan["to"]),
+            (Outcome::Landed, &json!(first.to_string()), &json!(last.to_string()))
+        );
         assert_eq!((bench.current().await, done.before.rows, done.after.unwrap().rows), (last, 60, 45));
         assert_eq!(bench.try_run(main(Action::FastForward(first))).await.unwrap_err().kind(), Kind::Refused);
         assert_eq!(bench.try_run(main(Action::Drop)).await.unwrap_err().kind(), Kind::Refused);
@@ -297,7 +303,10 @@ fn small_manifests_become_one_beside_another_writer_and_a_second_run_finds_nothi
         let wishes = ListWishes::default();
         let planned = bench.plan(Deeds::Manifests(wishes.clone())).await;
         let group = &planned.plan["groups"][0];
-        assert_eq!((&group["content"], &group["lists"], &group["files"], &group["why"]), (&json!("data"), &json!(3), &json!(5), &json!("small")));
+        assert_eq!(
+            (&group["content"], &group["lists"], &group["files"], &group["why"]),
+            (&json!("data"), &json!(3), &json!(5), &json!("small"))
+        );
         let ended = bench.run_beside(Deeds::Manifests(wishes.clone()), Deed::Append).await.unwrap();
         assert_eq!((ended.outcome, ended.versions.len()), (Outcome::Landed, 1));
         assert_eq!((&ended.report["lists_removed"], &ended.report["lists_kept"]), (&json!(3), &json!(1)));

@@ -14,13 +14,15 @@ use otf::error::Result;
 use otf::formats::iceberg::IcebergTable;
 use otf::formats::{OutputWishes, Table, TableVersion};
 use otf::model::{Change, DataFile, GroupChange, Intent, OperationId};
+use otf::ops::compact::Options;
+use otf::ops::document::Outcome;
 use otf::store::Store;
 use otf::units::{Bytes, Timestamp};
 use tokio::runtime::Handle;
 
 use crate::golden::read;
 use crate::support::golden::{Moved, copy, folder};
-use crate::support::workbench::runtime;
+use crate::support::workbench::{Original, over, runtime};
 
 const TABLES: [&str; 3] =
     ["iceberg_v2_delete_both_eq_and_pos", "iceberg_v2_delete_equality_partitioned", "iceberg_v2_equality_delete_schema_evolution"];
@@ -37,6 +39,30 @@ fn deletes_by_value_that_come_while_a_compaction_runs_reach_its_new_files() {
         }
         assert!(landed > 0, "{name}");
     }
+}
+
+/// Iceberg's library wrote a delete file in each format: ids 3, 13 and 23 in ORC, two texts in Avro, four ids in Parquet; then rows 3 and 5 again.
+#[test]
+fn equality_deletes_in_orc_avro_and_parquet_are_applied_to_older_rows_alone() {
+    runtime().block_on(async {
+        let original = Original::iceberg_whole("iceberg_v2_eqdeletes").await;
+        let table = original.lay_out().await;
+        let version = original.open(&over(&table)).await.unwrap().load().await.unwrap();
+        let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
+        let mut ends: Vec<&str> = files.iter().flat_map(|file| file.deletes.iter()).map(|delete| &*delete.key).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let formats: Vec<&str> = ends.iter().map(|key| key.rsplit_once('.').unwrap().1).collect();
+        assert_eq!(formats, ["avro", "orc", "parquet"]);
+        let options = Options { rewrite_all: true, remove_dangling_deletes: true, ..Options::default() };
+        let done = original.compact(&table, 1, "an-operation", &options).await.unwrap();
+        assert_eq!((done.outcome, done.before.rows, done.after.rows, done.after.delete_files), (Outcome::Landed, 53, 53, 0));
+        let dead = [3, 5, 7, 13, 15, 17, 23, 27, 37];
+        let mut alive: Vec<String> =
+            (0..60).filter(|id| !dead.contains(id)).chain([3, 5]).map(|id| format!(" | {id:05} v{id} | None")).collect();
+        alive.sort();
+        assert_eq!(original.read(&table).await, alive);
+    });
 }
 
 /// The metadata files, oldest first.

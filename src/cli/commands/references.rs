@@ -263,7 +263,7 @@ async fn list(opened: &dyn Table, is_branch: bool, session: &Session) -> Result<
         session.ui.text(&format!("the table has no {kinds}\n"))?;
         return Ok(0);
     }
-    let ms = |age: Option<i64>| age.map_or_else(String::new, |ms| format!("{ms} ms"));
+    let ms = |age: Option<i64>| age.map_or_else(String::new, written);
     let row = |listed: &Listed| {
         let known = &listed.reference;
         let made = listed.time.map_or_else(String::new, |time| time.to_string());
@@ -275,10 +275,30 @@ async fn list(opened: &dyn Table, is_branch: bool, session: &Session) -> Result<
     Ok(0)
 }
 
+/// An age as people write it: in the largest unit that it has a whole number of.
+fn written(ms: i64) -> String {
+    const UNITS: [(&str, i64); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let unit = UNITS.iter().find(|(_, unit)| ms % unit == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
 fn entry(listed: &Listed) -> serde_json::Value {
     let known = &listed.reference;
     json!({
         "name": known.name, "version": known.version.to_string(), "made": listed.time.map(|time| time.to_string()), "max_ref_age_ms": known.max_ref_age_ms,
         "max_snapshot_age_ms": known.max_snapshot_age_ms, "min_snapshots_to_keep": known.min_snapshots_to_keep,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_written_as_they_are_read() {
+        for (ms, text) in [(86_400_000, "1d"), (31_536_000_000, "365d"), (5_400_000, "90m"), (1_500, "1500ms"), (2_000, "2s"), (7_200_000, "2h")] {
+            assert_eq!((written(ms).as_str(), age(text)), (text, Ok(ms)));
+        }
+        assert!(age("0d").is_err() && age("soon").is_err());
+    }
 }

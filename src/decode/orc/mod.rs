@@ -1,14 +1,19 @@
 //! ORC files (ORC specification v1), decoded by the `orc-rust` library. Everything the library takes on trust is checked here before: sizes,
 //! positions, types; and a panic of the library is an error here.
 
+mod lengths;
+mod packing;
+mod room;
 mod settle;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod types;
 mod wire;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_array::ArrayRef;
 use arrow_schema::Fields;
@@ -21,6 +26,8 @@ use orc_rust::stripe::Stripe;
 
 pub(super) use self::tail::is_end;
 
+use self::packing::Packing;
+use self::room::{Reckoner, Room, Streams, StripeFooter};
 use self::tail::Tail;
 use self::types::Column;
 use super::{Batch, Decoder, MOST_ROWS, ReadAt, guarded, too_large};
@@ -48,6 +55,8 @@ pub(super) struct OrcFile<'a> {
 struct OpenStripe {
     decoders: Vec<Box<dyn ArrayBatchDecoder>>,
     left: u64,
+    /// Rows that may be decoded at once.
+    most: usize,
 }
 
 impl<'a> OrcFile<'a> {
@@ -75,16 +84,31 @@ impl<'a> OrcFile<'a> {
             let wanted = self.selected.iter().filter_map(|at| root.children().get(*at)).map(|column| column.data_type().column_index());
             let root = root.project(&ProjectionMask::roots(root, wanted));
             self.file.expect(info.offset()..info.footer_offset().saturating_add(info.footer_length()));
-            let mut chunks = Chunks { file: self.file, held: AtomicU64::new(0), largest: self.largest, failure: Mutex::default() };
+            let compression = self.tail.metadata.compression();
+            let footer = StripeFooter::read(self.file, info, self.tail.packing, compression)?;
+            let mut chunks = Chunks {
+                file: self.file,
+                packing: self.tail.packing,
+                held: AtomicU64::new(0),
+                largest: self.largest,
+                streams: Mutex::default(),
+                failure: Mutex::default(),
+            };
             let stripe = guarded(|| Stripe::new(&mut chunks, &self.tail.metadata, &root, info))?;
-            let stripe =
-                stripe.map_err(|e| chunks.failure.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(|| cannot(e)))?;
+            let stripe = stripe.map_err(|e| owned(chunks.failure).unwrap_or_else(|| cannot(e)))?;
+            let streams = owned(chunks.streams);
+            let reckoner = Reckoner { types: &self.tail.types, footer: &footer, streams: &streams, compression };
+            let mut room = Room::default();
+            for column in stripe.columns() {
+                room = room.plus(reckoner.column(column.data_type().column_index(), info.number_of_rows())?);
+            }
+            let most = room.rows(self.largest).ok_or_else(|| too_large(room.row, self.largest))?;
             let decoders = guarded(|| {
                 let columns = self.selected.iter().filter_map(|at| self.columns.get(*at)).zip(stripe.columns());
                 columns.map(|(column, stored)| array_decoder_factory(stored, &column.decoded, &stripe)).collect::<Result<Vec<_>, _>>()
             })?;
             let decoders = decoders.map_err(cannot)?;
-            return Ok(Some(OpenStripe { decoders, left: info.number_of_rows() }));
+            return Ok(Some(OpenStripe { decoders, left: info.number_of_rows(), most }));
         }
     }
 }
@@ -117,6 +141,7 @@ impl Decoder for OrcFile<'_> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / self.width.max(1);
         let most = if self.width == 0 { PROBE_ROWS } else { fitting.clamp(1, MOST_ROWS) };
+        let most = most.min(open.most);
         let rows = usize::try_from(open.left).unwrap_or(usize::MAX).min(most);
         let decoded = guarded(|| open.decoders.iter_mut().map(|decoder| decoder.next_batch(rows, None)).collect::<Result<Vec<_>, _>>())?;
         let decoded: Vec<ArrayRef> = decoded.map_err(cannot)?;
@@ -161,10 +186,13 @@ fn cannot(error: OrcError) -> Error {
 /// Gives the library the bytes of one stripe, and no more than fit into memory.
 struct Chunks<'a> {
     file: &'a dyn ReadAt,
-    /// Bytes given so far.
+    packing: Packing,
+    /// Bytes given so far, and what their chunks become.
     held: AtomicU64,
     /// Bytes that may be given.
     largest: u64,
+    /// What was given, by where it begins.
+    streams: Mutex<Streams>,
     /// The error behind the one that the library passes on.
     failure: Mutex<Option<Error>>,
 }
@@ -181,12 +209,35 @@ impl ChunkReader for Chunks<'_> {
     }
 
     fn get_bytes(&self, offset: u64, length: u64) -> io::Result<Buffer> {
-        let range = offset..offset.checked_add(length).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let held = self.held.fetch_add(length, Ordering::Relaxed).saturating_add(length);
-        let bytes = if held <= self.largest { self.file.read(range) } else { Err(too_large(held, self.largest)) };
-        bytes.map_err(|error| {
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.stream(offset, length).map_err(|error| {
+            lock(&self.failure).get_or_insert(error);
             io::Error::other("storage failed")
         })
     }
+}
+
+impl Chunks<'_> {
+    fn stream(&self, offset: u64, length: u64) -> Result<Buffer> {
+        let beyond = || Error::corrupt("the file ends before what it says it holds");
+        self.hold(length)?;
+        let bytes = self.file.read(offset..offset.checked_add(length).ok_or_else(beyond)?)?;
+        let unpacked = self.packing.measure(&bytes)?;
+        self.hold(unpacked.chunk)?;
+        lock(&self.streams).insert(offset, (bytes.clone(), unpacked));
+        Ok(bytes)
+    }
+
+    /// Counts bytes that are held from now on.
+    fn hold(&self, bytes: u64) -> Result<()> {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if held <= self.largest { Ok(()) } else { Err(too_large(held, self.largest)) }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn owned<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use bytes::Bytes as Buffer;
 use orc_rust::compression::Decompressor;
 use orc_rust::reader::metadata::{FileMetadata, read_metadata};
 
+use super::packing::Packing;
 use super::wire::{self, Field, damaged, put_number};
 use crate::decode::{ReadAt, guarded};
 use crate::error::{Error, Result};
@@ -44,6 +45,8 @@ pub(super) struct Tail {
     pub(super) metadata: FileMetadata,
     /// The types, subtypes behind their parents.
     pub(super) types: Vec<RawType>,
+    /// How streams are compressed.
+    pub(super) packing: Packing,
 }
 
 /// Whether `bytes` can be the end of an ORC file.
@@ -91,8 +94,9 @@ pub(super) fn read(file: &dyn ReadAt) -> Result<Tail> {
     let footer_end = size.checked_sub(postscript.length).ok_or_else(damaged)?;
     let footer_start = footer_end.checked_sub(postscript.footer).filter(|_| postscript.footer <= LARGEST_FOOTER).ok_or_else(damaged)?;
     let footer = file.read(footer_start..footer_end)?;
-    if postscript.compression > 5 {
-        return Err(Error::unsupported("the compression of the ORC file is not understood"));
+    let packing = Packing::new(postscript.compression, postscript.block)?;
+    if packing.measure(&footer)?.total > LARGEST_FOOTER {
+        return Err(damaged());
     }
     // The library makes a compression only for a whole file: this one has a root without columns.
     let mut small = if postscript.compression == 0 { Vec::new() } else { vec![9, 0, 0] };
@@ -104,7 +108,7 @@ pub(super) fn read(file: &dyn ReadAt) -> Result<Tail> {
     let types = types(&unpacked)?;
     let metadata = library(&footer, &postscript)?;
     check(&metadata, size)?;
-    Ok(Tail { metadata, types })
+    Ok(Tail { metadata, types, packing })
 }
 
 /// The library's view of a file that consists of `footer` alone: statistics of stripes are not needed.

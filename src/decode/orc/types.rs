@@ -10,8 +10,18 @@ use super::wire::damaged;
 use crate::decode::{FIELD_ID, MAX_DEPTH};
 use crate::error::{Error, Result};
 
+/// The kind of lists.
+pub(super) const LIST: u64 = 10;
+/// The kind of maps.
+pub(super) const MAP: u64 = 11;
 /// The kind of structs.
 pub(super) const STRUCT: u64 = 12;
+
+/// Whether values of this kind are texts or bytes.
+pub(super) const fn is_bytes(kind: u64) -> bool {
+    matches!(kind, 7 | 8 | 16 | 17)
+}
+
 /// Timestamps are decoded as decimals of seconds: 64 bits of nanoseconds end in 2262, and ORC's do not.
 const SECONDS: DataType = DataType::Decimal128(38, 9);
 
@@ -68,12 +78,12 @@ fn column(types: &[RawType], at: usize, name: &str, depth: usize) -> Result<Colu
     let ty = types.get(at).ok_or_else(damaged)?;
     let inner = |at: usize, name| column(types, *ty.subtypes.get(at).ok_or_else(damaged)?, name, depth + 1);
     let (shown, decoded, settle) = match ty.kind {
-        10 => {
+        LIST => {
             let element = inner(0, "element")?;
             let list = |field| DataType::List(field);
             (list(element.field.clone()), list(as_decoded(&element)), Settle::List(Box::new(element.settle)))
         }
-        11 => {
+        MAP => {
             let (key, value) = (inner(0, "key")?, inner(1, "value")?);
             let shown = map(vec![Arc::new(Field::clone(&key.field).with_nullable(false)), value.field.clone()]);
             let decoded = map(vec![Arc::new(Field::clone(&as_decoded(&key)).with_nullable(false)), as_decoded(&value)]);

@@ -91,7 +91,12 @@ pub(super) fn put_number(field: u8, mut number: u64, out: &mut Vec<u8>) {
     out.push(number.to_le_bytes()[0]);
 }
 
-fn varint(rest: &mut &[u8]) -> Result<u64> {
+/// Takes a number of variable length.
+///
+/// # Errors
+///
+/// `Corrupt` if it is cut short or too long.
+pub(super) fn varint(rest: &mut &[u8]) -> Result<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = *take(rest, 1)?.first().ok_or_else(damaged)?;

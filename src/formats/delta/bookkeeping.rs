@@ -33,7 +33,7 @@ pub(super) async fn of(version: &DeltaVersion) -> Result<Bookkeeping> {
 }
 
 /// What is wrong with a hint where `newest` is the newest checkpoint.
-fn stale(hint: &[u8], listing: &Listing, newest: Option<i64>) -> Option<String> {
+pub(super) fn stale(hint: &[u8], listing: &Listing, newest: Option<i64>) -> Option<String> {
     match serde_json::from_slice::<Hint>(hint) {
         Err(_) => Some("it cannot be understood".to_string()),
         Ok(Hint { version }) if !listing.has_checkpoint(version) => {

@@ -67,6 +67,25 @@ pub(super) async fn read(store: &Store, root: &Location, checkpoint: &Checkpoint
     Ok(())
 }
 
+/// The hint that names `checkpoint` (protocol, "Last Checkpoint File").
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn hint(store: &Store, root: &Location, checkpoint: &Checkpoint) -> Result<String> {
+    let mut actions: u64 = 0;
+    let mut count = |_| {
+        actions += 1;
+        Ok(())
+    };
+    read(store, root, checkpoint, &mut count).await?;
+    let mut hint = serde_json::json!({"version": checkpoint.version, "size": actions});
+    if let (Some(members), true) = (hint.as_object_mut(), checkpoint.files.len() > 1) {
+        members.insert("parts".into(), checkpoint.files.len().into());
+    }
+    Ok(hint.to_string())
+}
+
 /// The sidecars that one file of a checkpoint names.
 ///
 /// # Errors

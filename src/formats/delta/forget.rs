@@ -37,23 +37,6 @@ pub(super) async fn forget(newest: &DeltaVersion, forget: &Forget) -> Result<boo
     Ok(true)
 }
 
-/// Writes a checkpoint of `newest` unless it has one. Whether `newest` is still the newest version: otherwise nothing was done.
-///
-/// # Errors
-///
-/// As [`forget`].
-pub(super) async fn checkpoint_newest(newest: &DeltaVersion) -> Result<bool> {
-    let version = newest.state().version;
-    let listing = Listing::read(newest.store(), newest.root(), None).await?;
-    if listing.latest().is_some_and(|latest| latest > version) {
-        return Ok(false);
-    }
-    if !listing.has_checkpoint(version) {
-        write(newest, &listing, version).await?;
-    }
-    Ok(true)
-}
-
 /// Makes certain that `version` has a checkpoint that says what the log before it says, and that the hint leads to one that stays.
 async fn secure(newest: &DeltaVersion, listing: &Listing, version: i64) -> Result<()> {
     let known = listing.checkpoints().find(|checkpoint| checkpoint.version == version);
@@ -65,14 +48,18 @@ async fn secure(newest: &DeltaVersion, listing: &Listing, version: i64) -> Resul
         agree(newest.root(), &own, &other)?;
     }
     if hint(newest).await?.is_none_or(|hint| hint < version || !listing.has_checkpoint(hint)) {
-        let text = text_of(newest, known).await?;
+        let text = checkpoint_read::hint(newest.store(), newest.root(), known).await?;
         newest.store().put(&log::hint_file(newest.root()), text.into()).await?;
     }
     Ok(())
 }
 
 /// Writes the checkpoint of `version`, reads it back and compares.
-async fn write(newest: &DeltaVersion, listing: &Listing, version: i64) -> Result<()> {
+///
+/// # Errors
+///
+/// As [`forget`].
+pub(super) async fn write(newest: &DeltaVersion, listing: &Listing, version: i64) -> Result<()> {
     let (store, root) = (newest.store(), newest.root());
     let state = first_working(newest, listing, listing.starts(version), version, true).await?;
     let state = state.ok_or_else(|| listing.gap(root, version))?;
@@ -156,19 +143,4 @@ fn is_same(a: &Add, b: &Add) -> bool {
 async fn hint(newest: &DeltaVersion) -> Result<Option<i64>> {
     let bytes = newest.store().get_if_exists(&log::hint_file(newest.root())).await?;
     Ok(bytes.and_then(|bytes| log::hinted(&bytes)))
-}
-
-/// The hint that names `checkpoint` (protocol, "Last Checkpoint File").
-async fn text_of(newest: &DeltaVersion, checkpoint: &Checkpoint) -> Result<String> {
-    let mut actions: u64 = 0;
-    let mut count = |_| {
-        actions += 1;
-        Ok(())
-    };
-    checkpoint_read::read(newest.store(), newest.root(), checkpoint, &mut count).await?;
-    let mut hint = serde_json::json!({"version": checkpoint.version, "size": actions});
-    if let (Some(members), true) = (hint.as_object_mut(), checkpoint.files.len() > 1) {
-        members.insert("parts".into(), checkpoint.files.len().into());
-    }
-    Ok(hint.to_string())
 }

@@ -149,9 +149,5 @@ mod tests {
         let actions = actions("{\"commitInfo\":{\"timestamp\":\"x\",\"txnId\":\"t-0\",\"inCommitTimestamp\":5}}").unwrap();
         let [Action::CommitInfo(info)] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(*info, CommitInfo { in_commit_timestamp: Some(5), txn_id: Some("t-0".into()), ..CommitInfo::default() });
-        assert_eq!(
-            *info,
-            CommitInfo { timestamp: None, in_commit_timestamp: Some(5), txn_id: Some("t-0".into()), ..CommitInfo::default() }
-        );
     }
 }

@@ -25,6 +25,7 @@ mod forget;
 mod history;
 mod holdings;
 mod lines;
+mod lists;
 mod live;
 mod log;
 mod log_files;

@@ -45,6 +45,7 @@ pub const FEATURES: &[Feature] = &[
     Feature::kept("inCommitTimestamp", "first action of a commit, later than the one before"),
     Feature::kept("inCommitTimestamp-preview", "as `inCommitTimestamp`; its property ends in `-preview`"),
     Feature::kept("invariants", ROWS),
+    Feature::with("liquid", Care::ReadOnly("a preview of clustering whose rules for writers the protocol does not have")),
     Feature::with("managed-commit-dev", Care::Refused(CATALOG)),
     Feature::kept("materializePartitionColumns", "partition columns are written into new files, behind the others"),
     Feature::kept(
@@ -84,8 +85,8 @@ impl Protocol {
         }
         for feature in self.reader_features.iter().flatten() {
             match care(feature) {
-                Some(Care::Kept | Care::KeptIf(_) | Care::ReadOnly(_)) => {}
                 Some(Care::Refused(why)) => return Err(refusal("the table cannot be read", feature, why)),
+                Some(_) => {}
                 None => return Err(refusal("the table cannot be read", feature, "unknown feature")),
             }
         }
@@ -113,7 +114,7 @@ impl Protocol {
         }
         for feature in self.writer_features.iter().flatten() {
             match care(feature) {
-                Some(Care::Kept | Care::KeptIf(_)) => {}
+                Some(Care::Kept | Care::KeptIf(_) | Care::Applied | Care::LeftAlone) => {}
                 Some(Care::ReadOnly(why) | Care::Refused(why)) => return Err(refusal("the table cannot be rewritten", feature, why)),
                 None => return Err(refusal("the table cannot be rewritten", feature, "unknown feature")),
             }

@@ -11,15 +11,16 @@ use super::actions::Add;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, holdings, mark, output, partition, path, released, retention, row_tracking,
-    schema, settings, stats_read, upkeep,
+    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, path, released, retention,
+    row_tracking, schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, OperationId, OutputSpec, Partition, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version, PlaceSet,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, ListPlan, ListWishes,
+    OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -250,6 +251,10 @@ impl TableVersion for DeltaVersion {
         };
         holdings::in_use(self, &mut note).await?;
         Ok(found)
+    }
+
+    async fn lists(&self, wishes: &ListWishes) -> Result<ListPlan> {
+        lists::plan(self, wishes).await
     }
 
     async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {

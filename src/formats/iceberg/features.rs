@@ -1,6 +1,7 @@
 //! What keeps us from rewriting a table (promise P4: named and refused before anything is written).
 
 use super::metadata::Metadata;
+use super::understood::{ENCRYPTED, PROVIDER};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{Field, Primitive, Schema, Type};
@@ -99,7 +100,7 @@ fn is_encrypted(metadata: &Metadata) -> bool {
 /// `Unsupported` or `Refused`, naming the feature.
 pub(crate) fn rewritable(metadata: &Metadata, opened_at: Option<&Location>) -> Result<()> {
     if is_encrypted(metadata) {
-        return Err(Error::unsupported("encrypted tables cannot be rewritten"));
+        return Err(Error::unsupported("encrypted tables cannot be rewritten").about("why", ENCRYPTED));
     }
     stored(&metadata.schema)?;
     if let Some(tag) = metadata.seen_from().filter(|reference| !reference.is_branch) {
@@ -108,7 +109,9 @@ pub(crate) fn rewritable(metadata: &Metadata, opened_at: Option<&Location>) -> R
             .hint("name a branch, or the table alone for its main branch"));
     }
     if metadata.properties.contains_key("write.location-provider.impl") {
-        return Err(Error::unsupported("a location provider of its own (write.location-provider.impl) cannot be honoured"));
+        return Err(
+            Error::unsupported("a location provider of its own (write.location-provider.impl) cannot be honoured").about("why", PROVIDER)
+        );
     }
     avro_codec(metadata)?;
     located(metadata, opened_at)

@@ -145,7 +145,8 @@ fn core(shape: &Shape) -> Option<&Shape> {
 
 fn agrees(own: &Shape, theirs: &Shape) -> bool {
     match (core(own), core(theirs)) {
-        (Some(Shape::Int), Some(Shape::Int)) | (Some(Shape::Long), Some(Shape::Int | Shape::Long)) => true,
+        // Some writers have numbers of columns as long; writing them as int looks at their range.
+        (Some(Shape::Int | Shape::Long), Some(Shape::Int | Shape::Long)) => true,
         (Some(Shape::Boolean), Some(Shape::Boolean))
         | (Some(Shape::Float), Some(Shape::Float))
         | (Some(Shape::Double), Some(Shape::Double))

@@ -51,6 +51,7 @@ mod tests;
 mod text;
 mod travel;
 mod types;
+pub mod understood;
 mod upkeep;
 mod values;
 

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;

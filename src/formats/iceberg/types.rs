@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use serde_json::Value as Json;
 
+use super::understood::{GEO, NESTED_DEFAULT};
 use crate::error::{Error, Result};
 use crate::model::{Field, Primitive, Schema, Type, Value};
 
@@ -34,7 +35,11 @@ fn member(json: &Json, depth: usize) -> Result<Field> {
     let initial_default = match (json.get("initial-default"), &ty) {
         (None | Some(Json::Null), _) => None,
         (Some(value), Type::Primitive(primitive)) => Some(default_value(value, *primitive).map_err(|e| e.about("column", name))?),
-        (Some(_), _) => return Err(Error::unsupported("a default for a nested column is not understood").about("column", name)),
+        (Some(_), _) => {
+            return Err(Error::unsupported("a default for a nested column is not understood")
+                .about("column", name)
+                .about("why", NESTED_DEFAULT));
+        }
     };
     Ok(Field { id: id(json.get("id"))?, name: name.to_string(), physical: name.to_string(), required, ty, initial_default })
 }
@@ -75,7 +80,10 @@ fn any_type(json: Option<&Json>, depth: usize) -> Result<Type> {
 ///
 /// `Unsupported` naming the type if we do not know it.
 pub(crate) fn primitive(name: &str) -> Result<Primitive> {
-    let unknown = || Error::unsupported(format!("the type '{name}' is not understood"));
+    let unknown = || {
+        let error = Error::unsupported(format!("the type '{name}' is not understood"));
+        if name.starts_with("geometry") || name.starts_with("geography") { error.about("why", GEO) } else { error }
+    };
     Ok(match name {
         "boolean" => Primitive::Boolean,
         "int" => Primitive::Int,

@@ -132,6 +132,9 @@ pub struct PlanDocument {
     pub references: Vec<ExpiredReference>,
     /// Why the other versions stay.
     pub keep: Vec<KeptVersions>,
+    /// Versions that were named and are not listed (any more).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
     /// Schemas and specs that go.
     pub unused: UnusedRules,
     /// Files that go, by kind.
@@ -154,7 +157,14 @@ impl PlanDocument {
             version: line.head.to_string(),
         });
         let keep = plan.kept.iter().map(|(why, versions)| KeptVersions { why: *why, versions: *versions });
-        Self { expired: expired.collect(), references: references.collect(), keep: keep.collect(), unused, ..Self::default() }
+        Self {
+            expired: expired.collect(),
+            references: references.collect(),
+            keep: keep.collect(),
+            unknown: plan.unknown.iter().map(ToString::to_string).collect(),
+            unused,
+            ..Self::default()
+        }
     }
 
     fn counted(&mut self, go: &Tally, left: &BTreeMap<WhyLeft, Tally>, files: Vec<String>) {

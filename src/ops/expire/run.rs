@@ -144,15 +144,7 @@ impl<'a> Forgetting<'a> {
 
     /// What of the plan is still to be done on `version`, and may be.
     async fn still(&self, version: &dyn TableVersion) -> Result<(Forget, UnusedRules)> {
-        let mut wishes = self.options.wishes.clone();
-        let past = past(version, self.now).await?;
-        // What another run has expired meanwhile is no longer there to be named.
-        wishes.versions.retain(|version| past.versions.iter().any(|entry| entry.version == *version));
-        let plan = if wishes.versions.is_empty() && !self.options.wishes.versions.is_empty() {
-            Plan::default()
-        } else {
-            decide_plan(&past, &wishes)?
-        };
+        let plan = decide_plan(&past(version, self.now).await?, &self.options.wishes)?;
         let versions: BTreeSet<Version> = gone(&plan).intersection(&self.versions).copied().collect();
         let dropped = plan.references.into_iter().map(|line| line.name).filter(|name| self.references.contains(name));
         let unused = if self.options.clean_metadata { version.unused_rules(&versions).await? } else { UnusedRules::default() };
@@ -217,10 +209,12 @@ impl Landed<'_> {
         report.expired = written.forget.versions.iter().map(ToString::to_string).collect();
         report.refs_removed = written.forget.references.iter().cloned().collect();
         report.unused_removed = written.unused.clone();
-        let deleted = match self.delete(&mut written).await {
-            Ok(deleted) => deleted,
-            Err(error) => Deleted { failed: written.journal.tally.count(), failures: vec![error.to_string()], ..Deleted::default() },
-        };
+        let mut deleted = Deleted::default();
+        if let Err(error) = self.delete(&mut written, &mut deleted).await {
+            let done = deleted.tally.count().saturating_add(deleted.spared);
+            deleted.failed = written.journal.tally.count().saturating_sub(done).max(1);
+            deleted.failures.push(error.to_string());
+        }
         report.left = left(&written.seen.left);
         report.deleted = ByKind(deleted.tally.files);
         report.bytes_freed = deleted.tally.bytes;
@@ -237,18 +231,18 @@ impl Landed<'_> {
     }
 
     /// Deletes the files of the journal. Where the table is not just what it was less what was forgotten, they are held against what it is.
-    async fn delete(&self, written: &mut Written) -> Result<Deleted> {
+    async fn delete(&self, written: &mut Written, deleted: &mut Deleted) -> Result<()> {
         for _ in 0..ROUNDS {
             let newest = self.table.load().await?;
             if newest.state_id() == written.state {
-                return deletion::carry_out(self.parts, &written.journal, None).await;
+                return deletion::carry_out(self.parts, &written.journal, None, deleted).await;
             }
             let listed = listed(&*newest).await?;
             if listed.is_disjoint(&written.forget.versions) {
                 let expected = written.listed.difference(&written.forget.versions);
                 let is_expected = newest.snapshot().version == written.current && listed.iter().eq(expected);
                 let guard = (!is_expected).then_some(&*newest);
-                return deletion::carry_out(self.parts, &written.journal, guard).await;
+                return deletion::carry_out(self.parts, &written.journal, guard, deleted).await;
             }
             // Nothing but files is taken away here, and others have committed since they were written down.
             let still = self.forgetting.still(&*newest).await?;

@@ -4,12 +4,15 @@ pub(crate) mod aged;
 pub(crate) mod bridge;
 pub(crate) mod damage;
 pub(crate) mod delta_table;
+pub(crate) mod expiry;
 pub(crate) mod golden;
 pub(crate) mod lake;
 pub(crate) mod orphans;
+pub(crate) mod iceberg_table;
 pub(crate) mod references;
 pub(crate) mod rivals;
 pub(crate) mod sql;
+pub(crate) mod timeline;
 pub(crate) mod upkeep;
 pub(crate) mod workbench;
 

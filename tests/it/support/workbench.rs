@@ -105,6 +105,21 @@ impl Original {
         Self { root: Location::parse("/t").unwrap(), objects, rows: Vec::new(), is_delta: true, catalog: None }
     }
 
+    /// A table that somebody has laid out on `store`.
+    pub(crate) async fn found(store: &Arc<dyn ObjectStore>, root: &str, is_delta: bool) -> Self {
+        let root = Location::parse(root).unwrap();
+        let mut original = Self { objects: objects(store, &root).await, root, rows: Vec::new(), is_delta, catalog: None };
+        original.rows = original.read(store).await;
+        original
+    }
+
+    /// An Iceberg table of `fixtures/` with all its rows.
+    pub(crate) async fn iceberg_whole(fixture: &str) -> Self {
+        let mut original = Self::fixture(fixture);
+        original.rows = original.read(&original.lay_out().await).await;
+        original
+    }
+
     /// An Iceberg table of `fixtures/` as it was made, before its first row.
     pub(crate) async fn iceberg_without_a_snapshot(fixture: &str) -> Self {
         let mut original = Self::fixture(fixture);

@@ -70,6 +70,9 @@ fn plan(text: &mut String, plan: &PlanDocument, outcome: Outcome, paint: Paint) 
             line(text, &format!("{} {what} {}: nothing refers to it", paint.bold("drop"), ids.join(", ")));
         }
     }
+    if !plan.unknown.is_empty() {
+        line(text, &format!("{} {}: not listed (any more)", paint.warn("pass over"), plan.unknown.join(", ")));
+    }
     for kept in &plan.keep {
         line(text, &format!("{} {}: {}", paint.bold("keep"), plural(kept.versions, "version"), keep(kept.why)));
     }

@@ -216,3 +216,20 @@ async fn more_keys_than_may_be_held_at_once_are_looked_up_in_turns() {
     }
     assert_eq!(bench.located(&files).await.unwrap(), wanted);
 }
+
+/// As many deletes as rows, nearly: duckdb-iceberg #624.
+#[tokio::test(flavor = "multi_thread")]
+async fn duckdb_iceberg_624_of_50000_rows_and_49995_deletes_5_rows_stay() {
+    let bench = Bench::new();
+    let data = bench.file("data", &with_ids(vec![("id", 1, numbers((0..50_000).map(Some)))]), None);
+    let alive = [0, 2_047, 2_048, 31_337, 49_999];
+    let dead = (0..50_000).filter(|id| !alive.contains(id)).map(Some);
+    let gone = bench.file("gone", &with_ids(vec![("id", 1, numbers(dead))]), None);
+    let deletes = set(vec![values(gone, 2, vec![leaf(1, "id", Primitive::Long)])]);
+    let output = crate::model::OutputSpec {
+        matching: FieldMatching::FieldIds { names: None },
+        ..bench.output(vec![leaf(1, "id", Primitive::Long)])
+    };
+    let (rows, _) = bench.encoded(vec![(data, since(&deletes, 1))], output).await;
+    assert_eq!(longs(&rows, 0), alive.map(Some));
+}

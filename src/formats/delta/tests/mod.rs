@@ -8,6 +8,7 @@ mod golden;
 mod histories;
 mod marks;
 mod past;
+mod past_log;
 mod reading;
 mod restores;
 mod travel;

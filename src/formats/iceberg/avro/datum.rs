@@ -212,7 +212,7 @@ fn put_count(count: usize, out: &mut Vec<u8>) {
 ///
 /// # Errors
 ///
-/// `Bug` if the datum is no such value.
+/// `Bug` if the datum is no such value; `Corrupt` for an int that is none.
 pub(crate) fn encode(shape: &Shape, datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match (shape, datum) {
         (Shape::Union(branches), Datum::Union(branch, inner)) => {
@@ -227,6 +227,7 @@ pub(crate) fn encode(shape: &Shape, datum: &Datum, out: &mut Vec<u8>) -> Result<
         }
         (Shape::Null, Datum::Null) => {}
         (Shape::Boolean, Datum::Bool(value)) => out.push(u8::from(*value)),
+        (Shape::Int, Datum::Long(value)) if i32::try_from(*value).is_err() => return Err(Error::corrupt("an Avro int is out of range")),
         (Shape::Int | Shape::Long | Shape::Enum, Datum::Long(value)) => put_long(*value, out),
         (Shape::Float, Datum::Float(value)) => out.extend_from_slice(&value.to_le_bytes()),
         (Shape::Double, Datum::Double(value)) => out.extend_from_slice(&value.to_le_bytes()),

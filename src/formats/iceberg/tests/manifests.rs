@@ -202,11 +202,11 @@ impl Partitioned {
     }
 }
 
-/// Turns the union of `sort_order_id` round and adds a required field that the specification does not know.
+/// Turns the union of `sort_order_id` round, with long in place of int, and adds a required field that the specification does not know.
 fn make_odd(schema: &mut Json) {
     let fields = schema["fields"].as_array_mut().unwrap().last_mut().unwrap()["type"]["fields"].as_array_mut().unwrap();
     let order = fields.iter_mut().find(|field| field["name"] == "sort_order_id").unwrap();
-    order["type"] = json!(["int", "null"]);
+    order["type"] = json!(["long", "null"]);
     order.as_object_mut().unwrap().remove("default");
     fields.push(json!({"name": "unheard_of", "type": "long", "field-id": 999}));
 }

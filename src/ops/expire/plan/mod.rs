@@ -134,6 +134,8 @@ pub struct Plan {
     pub references: Vec<DroppedLine>,
     /// How many versions stay, by the first reason that was found.
     pub kept: BTreeMap<Keep, u64>,
+    /// Versions that were named and are not listed: they are gone already, or never were.
+    pub unknown: Vec<Version>,
 }
 
 impl Plan {
@@ -148,7 +150,7 @@ impl Plan {
 /// # Errors
 ///
 /// `Refused` where the table forbids it, where less would be kept than it asks for, or where a version that was named is held; `NotFound` for
-/// one it does not list.
+/// a pinned one that it does not list.
 pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
     let by_name = !wishes.versions.is_empty() && wishes.older_than.is_none() && wishes.retain_last.is_none();
     let policy = Policy::resolve(past, wishes, by_name)?;
@@ -170,13 +172,14 @@ pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
     if !wishes.unsafe_retention {
         tree.keep_from(past, &consumers(past), Keep::Consumer, &mut keep);
     }
-    name(past, wishes, &tree, &lines, &mut keep)?;
-    Ok(policy.finish(past, &keep, dropped))
+    name(past, wishes, &lines, &mut keep)?;
+    let unknown = wishes.versions.iter().copied().filter(|version| !tree.lists(*version)).collect();
+    Ok(Plan { unknown, ..policy.finish(past, &keep, dropped) })
 }
 
 /// Takes the versions that were named out of what is kept.
-fn name(past: &Past, wishes: &Wishes, tree: &Tree<'_>, lines: &[&Line], keep: &mut HashMap<Version, Keep>) -> Result<()> {
-    for version in tree.known(&wishes.versions)? {
+fn name(past: &Past, wishes: &Wishes, lines: &[&Line], keep: &mut HashMap<Version, Keep>) -> Result<()> {
+    for version in wishes.versions.iter().copied() {
         let held = |why: &'static str| Error::refused(why).about("version", version);
         match keep.get(&version) {
             Some(Keep::Named) if past.current == Some(version) => {

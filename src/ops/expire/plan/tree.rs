@@ -22,6 +22,10 @@ impl<'a> Tree<'a> {
         Self { entries, replaced }
     }
 
+    pub(super) fn lists(&self, version: Version) -> bool {
+        self.entries.contains_key(&version)
+    }
+
     pub(super) fn time(&self, version: Version) -> Option<Timestamp> {
         self.entries.get(&version)?.time
     }

@@ -14,12 +14,12 @@ pub(super) const BATCH: usize = 1_024;
 
 /// Where rows go.
 #[derive(Debug)]
-pub(super) struct To(mpsc::Sender<RecordBatch>);
+pub(super) struct To(mpsc::Sender<Result<RecordBatch>>);
 
 impl To {
     /// Hands `batch` over; says whether more are wanted.
     pub(super) async fn send(&self, batch: RecordBatch) -> bool {
-        self.0.send(batch).await.is_ok()
+        self.0.send(Ok(batch)).await.is_ok()
     }
 }
 
@@ -29,9 +29,18 @@ where
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(1);
-    let failed = stream::once(make(To(sender))).filter_map(|ended| future::ready(ended.err().map(Err)));
-    let sent = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|batch| (Ok(batch), receiver)) });
-    stream::select(sent, failed).boxed()
+    let making = make(To(sender.clone()));
+    // The error takes the same way as the rows, and so comes after them.
+    let run = async move {
+        if let Err(error) = making.await {
+            // Whoever no longer listens does not want to know.
+            let told = sender.send(Err(error)).await;
+            drop(told);
+        }
+    };
+    let run = stream::once(run).filter_map(|()| future::ready(None));
+    let sent = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|batch| (batch, receiver)) });
+    stream::select(sent, run).boxed()
 }
 
 #[cfg(test)]
