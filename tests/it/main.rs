@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod cli_upkeep;
 mod crash;
 mod crash_sql;
 mod crash_upkeep;

@@ -296,7 +296,9 @@ mod tests {
 
     #[test]
     fn ages_are_written_as_they_are_read() {
-        for (ms, text) in [(86_400_000, "1d"), (31_536_000_000, "365d"), (5_400_000, "90m"), (1_500, "1500ms"), (2_000, "2s"), (7_200_000, "2h")] {
+        for (ms, text) in
+            [(86_400_000, "1d"), (31_536_000_000, "365d"), (5_400_000, "90m"), (1_500, "1500ms"), (2_000, "2s"), (7_200_000, "2h")]
+        {
             assert_eq!((written(ms).as_str(), age(text)), (text, Ok(ms)));
         }
         assert!(age("0d").is_err() && age("soon").is_err());
