@@ -34,6 +34,7 @@ mod land_upkeep;
 mod leftovers;
 mod marks;
 mod moved;
+mod orphans;
 mod outcomes;
 mod peers;
 mod query;
