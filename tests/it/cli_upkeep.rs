@@ -46,33 +46,32 @@ impl Tables {
     }
 }
 
-/// The keys of a document, sorted.
+/// The keys of a document, in its order.
 fn keys(document: &Value) -> Vec<&str> {
     document.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const KEYS: [&str; 12] = [
-    "after",
-    "base_version",
-    "before",
+const KEYS: [&str; 13] = [
     "command",
-    "elapsed_ms",
+    "table",
     "format",
     "operation_id",
     "outcome",
-    "peak_memory_bytes",
+    "base_version",
+    "versions",
+    "before",
+    "after",
     "plan",
     "report",
-    "table",
+    "elapsed_ms",
+    "peak_memory_bytes",
 ];
 
 #[test]
 fn a_tag_is_made_at_once_and_goes_only_where_somebody_agreed() {
     let tables = Tables::new();
     let made = tables.run(0, &["tag", "ice", "create", "eod", "--retain", "30d"]);
-    let mut expected = KEYS.to_vec();
-    expected.push("versions");
-    assert_eq!(keys(&made), expected);
+    assert_eq!(keys(&made), KEYS);
     let version = made["base_version"].as_str().unwrap();
     assert_eq!((&made["command"], &made["outcome"], &made["versions"]), (&json!("tag"), &json!("landed"), &json!([])));
     let plan = json!({"action": "create", "kind": "tag", "name": "eod", "from": null, "to": version, "max_ref_age_ms": 2_592_000_000_i64});
@@ -134,7 +133,7 @@ fn a_branch_is_made_moved_forward_and_listed() {
 fn a_version_is_restored_where_somebody_agreed_and_both_formats_say_the_same_of_it() {
     let tables = Tables::new();
     let first = tables.run(0, &["inspect", "ice", "--history"])["history"][0]["version"].as_str().unwrap().to_string();
-    for (table, to, rows) in [("ice", first.as_str(), [45, 60]), ("delta", "1", [60, 20])] {
+    for (table, to, rows) in [("ice", first.as_str(), [45, 60]), ("delta", "1", [60, 30])] {
         let planned = tables.run(0, &["restore", table, "--to", to]);
         assert_eq!(
             (&planned["outcome"], &planned["before"]["rows"], &planned["plan"]["result"]["rows"]),
