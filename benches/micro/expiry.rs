@@ -112,7 +112,10 @@ fn measure(count: usize) -> [Duration; 2] {
         let table = path_table(&place.store, place.location("t"));
         let start = Instant::now();
         let (_, _, plan) = run::plan(&table, &options, parts).await.unwrap();
-        assert_eq!((plan.expired.len(), plan.delete.0.values().sum::<u64>()), (count - 1, ((count - LISTED) * (FILES + 1) + count - 1) as u64));
+        assert_eq!(
+            (plan.expired.len(), plan.delete.0.values().sum::<u64>()),
+            (count - 1, ((count - LISTED) * (FILES + 1) + count - 1) as u64)
+        );
         let planned = start.elapsed();
         let start = Instant::now();
         let finished = run::execute(&table, &OperationId("bench-operation".into()), &options, parts).await.unwrap();

@@ -5,6 +5,7 @@
 mod expiry;
 mod logs;
 mod manifests;
+mod orphans;
 mod places;
 mod planner;
 mod rewrites;

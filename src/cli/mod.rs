@@ -49,11 +49,11 @@ pub enum Command {
     Fsck(commands::fsck::FsckArgs),
     /// Make an earlier version of a table current again
     Restore(commands::restore::RestoreArgs),
-    /// Name a version of an Iceberg table for good: make, move, drop and list tags
+    /// Name a version of an Iceberg table for good
     Tag(commands::references::TagArgs),
-    /// Work beside the main line of an Iceberg table's history: make, move, drop and list branches
+    /// Work beside the main line of an Iceberg table's history
     Branch(commands::references::BranchArgs),
-    /// Write a table's lists of files anew: Iceberg manifests in few and in order of partitions, a checkpoint of a Delta log
+    /// Write a table's lists of files anew: Iceberg manifests, a checkpoint of a Delta log
     Manifests(commands::manifests::ManifestsArgs),
     /// Delete files below a table that nothing refers to
     Orphans(Box<commands::orphans::OrphansArgs>),

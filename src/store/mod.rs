@@ -30,6 +30,9 @@ use moved::Moves;
 pub use answer::storage_error;
 pub use writer::Writer;
 
+/// Larger objects are not copied in one request: S3 takes no more.
+const MOST_COPIED: u64 = 5 << 30;
+
 /// Finds the object store that holds a place. Implemented by wiring (and by tests).
 pub trait Resolve: Send + Sync {
     /// The store and the key of `location` in it.
@@ -282,6 +285,26 @@ impl Store {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(storage_error(error, location)),
         }
+    }
+
+    /// Copies the object at `from`, of `size` bytes, to `to`, replacing any that is there: within storage where it can, else by way of this process.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none; `Unavailable` if storage did not answer; `Refused` if it does not let us write.
+    pub async fn copy(&self, from: &Location, to: &Location, size: u64) -> Result<()> {
+        let (store, key) = self.resolver.resolve(from)?;
+        let is_near = from.scheme() == to.scheme() && from.authority() == to.authority();
+        if is_near && size <= MOST_COPIED {
+            let (_, target) = self.resolver.resolve(to)?;
+            return store.copy(&key, &target).await.map_err(|e| write_error(e, from));
+        }
+        let mut writer = self.writer(to).await?;
+        let mut bytes = store.get(&key).await.map_err(|e| storage_error(e, from))?.into_stream();
+        while let Some(piece) = bytes.try_next().await.map_err(|e| storage_error(e, from))? {
+            writer.write(piece).await?;
+        }
+        writer.finish().await.map(|_| ())
     }
 
     /// Deletes every one of `locations`, and says which could not be.

@@ -155,7 +155,9 @@ pub(super) async fn detect(root: &Location, store: &Store) -> Result<Vec<Layout>
         let mut files = store.list(&root.child(folder));
         while let Some(file) = files.next().await {
             let file = file?;
-            if layout != Layout::Iceberg || reference::is_metadata_file(file.location.name()) {
+            // Metadata of a table below this folder is not this one's: a namespace may be called `metadata`.
+            let is_direct = file.location.parent().is_some_and(|parent| parent == root.child(folder));
+            if layout != Layout::Iceberg || (is_direct && reference::is_metadata_file(file.location.name())) {
                 found.push(layout);
                 break;
             }
@@ -204,6 +206,7 @@ mod tests {
             "/i/metadata/v1.metadata.json",
             "/i/metadata/x.avro",
             "/h/.hoodie/hoodie.properties",
+            "/none/metadata/t/metadata/v1.metadata.json",
         ];
         let store = holding(&files).await;
         for (root, expected) in [("/d", vec![Layout::Delta]), ("/i", vec![Layout::Iceberg]), ("/h", vec![Layout::Hudi]), ("/none", vec![])]

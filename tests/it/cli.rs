@@ -6,15 +6,15 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Runs the binary in `folder` with an environment of its own.
-fn otf(folder: &Path, words: &[&str]) -> Output {
+pub(crate) fn otf(folder: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_otf")).args(words).current_dir(folder).env_clear().env("HOME", folder).output().unwrap()
 }
 
-fn status(output: &Output) -> i32 {
+pub(crate) fn status(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
 }
 
@@ -159,6 +159,10 @@ fn reference(folder: &Path) -> String {
         &["compact", "--help"],
         &["inspect", "--help"],
         &["fsck", "--help"],
+        &["restore", "--help"],
+        &["tag", "--help"],
+        &["branch", "--help"],
+        &["manifests", "--help"],
         &["query", "--help"],
         &["demo", "--help"],
         &["config", "--help"],

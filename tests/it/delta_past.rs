@@ -208,7 +208,7 @@ fn an_expiry_of_a_log_that_is_struck_at_any_call_keeps_what_stays_and_the_next_o
             for call in calls.iter().copied() {
                 let table = copy(&original, &before).await;
                 let faults = Faults::at(call, mishap);
-                let _ = expire(&original, &faults.over(Arc::clone(&table)), 1, 2).await;
+                drop(expire(&original, &faults.over(Arc::clone(&table)), 1, 2).await);
                 let Some(struck) = usize::try_from(call - 1).ok().and_then(|at| faults.calls().get(at).cloned()) else { continue };
                 let case = format!("{mishap:?} at call {call}, {} of {}", struck.operation, struck.key);
                 for (version, rows) in (4..).zip(&kept) {

@@ -1,4 +1,11 @@
-//! Incidents of tools that delete unreferenced files, by name: each deleted live data, or left rubbish for ever.
+//! Incidents of tools that delete unreferenced files, by name: each deleted live data, or left rubbish for ever. What is elsewhere:
+//!
+//! | incident | test |
+//! |---|---|
+//! | orphan-scale (iceberg PR #14278) | 16 bytes a held file and temporary files for orphans: `ops/orphans/plan/held.rs`, `ops/orphans/spool.rs` |
+//! | vacuum-longwriter (delta-rs PR #3835) | the floor of 24 hours: `orphan_now`; a commit beside a run: `orphans.rs` |
+//! | vacuum-default (delta-rs #3911) | the run-through in `docs/guide/orphans.md` shows the plan first and deletes with `--yes` alone |
+//! | vacuum-log, vacuum-lite-miss | `expire` |
 
 use otf::error::Kind;
 use otf::ops::orphans::plan::{OnMismatch, Why};
@@ -277,6 +284,28 @@ fn orphan_shared_with_a_table_that_cannot_be_read() {
     });
 }
 
+/// Two tables of two catalogs in one folder, or one that was made again where another was dropped.
+#[test]
+fn orphan_shared_metadata_folder() {
+    runtime().block_on(async {
+        let bed = Bed::naming("/w/t", &["/w/t/data/mine"], &json!({})).await;
+        let mine = document("/w/t", &["/w/t/data/mine"], &json!({}));
+        for n in [2, 5] {
+            bed.put(&bed.key(&format!("metadata/v{n}.metadata.json")), mine.to_string().into_bytes()).await;
+        }
+        let mut other = document("/w/t", &["/w/t/data/of-other"], &json!({}));
+        other["table-uuid"] = "00000000-0000-4000-8000-000000000002".into();
+        bed.put(&bed.key("metadata/00003-0a.metadata.json"), other.to_string().into_bytes()).await;
+        let mut earlier = other.clone();
+        earlier["statistics"] = json!([]);
+        bed.put(&bed.key("metadata/00002-0b.metadata.json"), earlier.to_string().into_bytes()).await;
+        for below in ["data/mine", "data/of-other", "data/stray"] {
+            bed.plant(below, 10).await;
+        }
+        bed.deletes(&defaults(), &["data/stray", "metadata/v1.metadata.json", "metadata/v2.metadata.json"]).await;
+    });
+}
+
 #[test]
 fn orphan_shared_with_a_table_that_it_lies_in() {
     runtime().block_on(async {
@@ -403,5 +432,109 @@ fn a_copy_whose_metadata_names_the_original_is_refused() {
         let error = bed.run(&defaults()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(bed.keys().await.contains("w/t/data/a"));
+    });
+}
+
+async fn delta(fixture: &str) -> (Original, Bed) {
+    let original = Original::delta_fixture(fixture).await;
+    let bed = Bed::of(&original, true).await;
+    (original, bed)
+}
+
+/// delta-rs: a full vacuum built the live set from data paths alone.
+#[test]
+fn vacuum_dv() {
+    runtime().block_on(async {
+        let (original, bed) = delta("delta_dv").await;
+        for below in ["deletion_vector_00000000-0000-4000-8000-000000000000.bin", "ab/deletion_vector_stray.bin", "stray.parquet"] {
+            bed.plant(below, 10).await;
+        }
+        bed.deletes(
+            &defaults(),
+            &["deletion_vector_00000000-0000-4000-8000-000000000000.bin", "ab/deletion_vector_stray.bin", "stray.parquet"],
+        )
+        .await;
+        assert_eq!(objects(&bed.memory, &bed.root).await, original.objects);
+    });
+}
+
+/// delta-rs #1228, #433: paths of the log are percent-encoded once, names of files as they are.
+#[test]
+fn orphan_encoding_in_delta_tables() {
+    runtime().block_on(async {
+        let (original, bed) = delta("delta_partitioned_odd_names").await;
+        let folders: std::collections::BTreeSet<String> = original
+            .objects
+            .keys()
+            .filter_map(|name| Some(name.rsplit_once('/')?.0.to_string()))
+            .filter(|name| name != "_delta_log")
+            .collect();
+        let strays: Vec<String> = folders.iter().map(|folder| format!("{folder}/stray.parquet")).collect();
+        for stray in &strays {
+            bed.plant(stray, 10).await;
+        }
+        let strays: Vec<&str> = strays.iter().map(String::as_str).collect();
+        assert!(strays.len() > 3);
+        bed.deletes(&defaults(), &strays).await;
+        assert_eq!(objects(&bed.memory, &bed.root).await, original.objects);
+    });
+}
+
+async fn next_commit(bed: &Bed, original: &Original, actions: &[Json]) {
+    let is_commit = |name: &&String| name.starts_with("_delta_log/") && name.ends_with(".json");
+    let next = original.objects.keys().filter(is_commit).count();
+    let text: String = actions.iter().map(|action| format!("{action}\n")).collect();
+    bed.put(&bed.key(&format!("_delta_log/{next:020}.json")), text.into_bytes()).await;
+}
+
+/// delta #1470: change data files were kept or deleted wrongly.
+#[test]
+fn vacuum_cdf() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        let bed = Bed::of(&original, true).await;
+        for below in ["_change_data/cdc-live.parquet", "_change_data/p=a/cdc-stray.parquet"] {
+            bed.plant(below, 10).await;
+        }
+        let cdc = json!({"cdc": {"path": "_change_data/cdc-live.parquet", "partitionValues": {"p": "a"}, "size": 7, "dataChange": false}});
+        next_commit(&bed, &original, &[json!({"commitInfo": {"timestamp": 1, "operation": "UPDATE"}}), cdc]).await;
+        bed.deletes(&defaults(), &["_change_data/p=a/cdc-stray.parquet"]).await;
+    });
+}
+
+/// delta docs on CLONE, trino #17038: a clone names files of its source by absolute paths.
+#[test]
+fn vacuum_clone() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        let bed = Bed::of(&original, true).await;
+        let add = |path: &str| {
+            json!({"add": {"path": path, "partitionValues": {"p": "a"}, "size": 7, "modificationTime": 0, "dataChange": true,
+                "stats": "{\"numRecords\":2}"}})
+        };
+        next_commit(&bed, &original, &[add("file:///source/p=a/theirs.parquet"), add("file:/t/p=a/own%20absolute.parquet")]).await;
+        for key in ["source/p=a/theirs.parquet", "source/p=a/not-named.parquet", "t/p=a/own absolute.parquet", "t/p=a/stray.parquet"] {
+            bed.plant_at(key, 10).await;
+        }
+        bed.deletes(&defaults(), &["p=a/stray.parquet"]).await;
+    });
+}
+
+/// delta #2273: VACUUM removed the Iceberg metadata of a table that has both.
+#[test]
+fn vacuum_uniform() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        for is_delta in [true, false] {
+            let bed = Bed::of(&original, is_delta).await;
+            let iceberg = document("/t", &["/t/metadata/live.stats", "/t/p=a/of-iceberg.parquet"], &json!({}));
+            bed.put("t/metadata/v1.metadata.json", iceberg.to_string().into_bytes()).await;
+            for below in ["metadata/live.stats", "p=a/of-iceberg.parquet", "metadata/stray.avro", "p=a/stray.parquet"] {
+                bed.plant(below, 10).await;
+            }
+            let done = bed.deletes(&defaults(), &["metadata/stray.avro", "p=a/stray.parquet"]).await;
+            assert_eq!(done.plan.tables.len(), 1);
+            assert_eq!(original.read(&bed.memory).await, original.rows);
+        }
     });
 }

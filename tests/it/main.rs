@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod cli_upkeep;
 mod crash;
 mod crash_sql;
 mod crash_upkeep;
@@ -33,6 +34,7 @@ mod land_upkeep;
 mod leftovers;
 mod marks;
 mod moved;
+mod orphans;
 mod outcomes;
 mod peers;
 mod query;

@@ -11,7 +11,7 @@ use crate::ops::manifests::run;
 use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
-/// Write a table's lists of files anew: Iceberg manifests in few and in order of partitions, a checkpoint of a Delta log
+/// Write a table's lists of files anew: Iceberg manifests, a checkpoint of a Delta log
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Without --yes the plan is shown and nothing is written. Iceberg: small manifests are joined, large ones split, and files of a \

@@ -14,7 +14,7 @@ use crate::ops::references::run::{self, Listed, version_at};
 use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
-/// Name a version of an Iceberg table for good: make, move, drop and list tags
+/// Name a version of an Iceberg table for good
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "otf tag ./t create eod-2026-01-31 --retain 365d\notf tag ./t create before-load --at 6712345678901234567\n\n\
     What loses nothing (create, list) is done at once; drop and replace show what they would do and want --yes. --dry-run writes nothing.")]
@@ -54,7 +54,7 @@ pub struct TagSettings {
     pub retain: Option<i64>,
 }
 
-/// Work beside the main line of an Iceberg table's history: make, move, drop and list branches
+/// Work beside the main line of an Iceberg table's history
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "otf branch ./t create audit\notf compact ./t#audit --yes\notf branch ./t fast-forward main --to audit\n\n\
     What loses nothing (create, fast-forward, list) is done at once; drop and replace show what they would do and want --yes. --dry-run writes \
@@ -296,7 +296,9 @@ mod tests {
 
     #[test]
     fn ages_are_written_as_they_are_read() {
-        for (ms, text) in [(86_400_000, "1d"), (31_536_000_000, "365d"), (5_400_000, "90m"), (1_500, "1500ms"), (2_000, "2s"), (7_200_000, "2h")] {
+        for (ms, text) in
+            [(86_400_000, "1d"), (31_536_000_000, "365d"), (5_400_000, "90m"), (1_500, "1500ms"), (2_000, "2s"), (7_200_000, "2h")]
+        {
             assert_eq!((written(ms).as_str(), age(text)), (text, Ok(ms)));
         }
         assert!(age("0d").is_err() && age("soon").is_err());

@@ -68,7 +68,7 @@ fn text(plan: &PlanDocument) -> String {
     line(&mut text, &share("comes back", &plan.comes_back));
     line(&mut text, &format!("{} stay", plural(plan.stays, "file")));
     if plan.versions_undone > 0 {
-        line(&mut text, &format!("{} of the current line of history come off it", plural(plan.versions_undone, "version")));
+        line(&mut text, &format!("undoes {}", plural(plan.versions_undone, "version")));
     }
     if !plan.is_ancestor {
         line(&mut text, "the current version does not descend from that one: it lies on another line of history");

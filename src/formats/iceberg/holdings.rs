@@ -1,7 +1,8 @@
 //! Every file that a table's metadata leads to: through its listed snapshots, through what it says of itself, and through metadata that follows it.
 //!
 //! Whoever deletes what is not told here deletes for good. So everything counts that may be part of the table: entries of deleted files, metadata
-//! that was written after the current one (the hint may be stale, the catalog may be behind), the log of earlier metadata.
+//! that was written after the current one (the hint may be stale, the catalog may be behind), the log of earlier metadata, and the metadata files by
+//! which readers walk from the hint to the newest one: with a gap among them they would stop at an old state.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,13 +11,12 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value as Json;
 
-use super::features;
 use super::manifest::{Entry, FileContent, ManifestReader};
 use super::manifest_list::{self, ManifestFile};
 use super::metadata::Metadata;
+use super::metadata_files::MetadataFiles;
 use super::table::IcebergVersion;
-use crate::error::{Error, Kind, Result};
-use crate::formats::TableVersion;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{FileKind, Holding};
 use crate::store::Store;
@@ -24,18 +24,16 @@ use crate::units::Bytes;
 
 /// How many manifest lists or manifests are fetched ahead.
 const AHEAD: usize = 8;
-/// The file in which file-system tables note their current version.
-const HINT: &str = "version-hint.text";
 
 /// Every file that `version` and metadata which follows it lead to.
 pub(super) fn holdings(version: &IcebergVersion) -> BoxStream<'_, Result<Holding>> {
-    stream::once(documents(version))
-        .map_ok(|documents| {
-            let hints = version.metadata_folders().into_iter().map(|folder| Ok(held(folder.child(HINT), FileKind::Metadata, None)));
-            stream::iter(hints.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents))
-        })
-        .try_flatten()
-        .boxed()
+    let start = async move {
+        let mut files = MetadataFiles::of(version).await?;
+        let documents = files.documents(version).await?;
+        let own = files.walked.into_iter().map(|file| Ok(held(file, FileKind::Metadata, None)));
+        Ok::<_, Error>(stream::iter(own.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents)))
+    };
+    stream::once(start).try_flatten().boxed()
 }
 
 /// Every file that `documents` lead to. A manifest that several snapshots list is read once.
@@ -59,56 +57,6 @@ pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>) -> BoxStream<'st
 
 const fn held(location: Location, kind: FileKind, size: Option<Bytes>) -> Holding {
     Holding { location, kind, size }
-}
-
-/// The metadata of `version`, and that which was written after it.
-async fn documents(version: &IcebergVersion) -> Result<Vec<Arc<Metadata>>> {
-    let current = &version.scan.metadata;
-    features::located(current, version.pointer.opened_at())?;
-    let mut documents = vec![Arc::clone(current)];
-    for file in following(version).await? {
-        let newer = |error: Error| {
-            error.about("metadata", &file).hint(
-                "this metadata file is newer than the current one: what it refers to must be known before anything is deleted; if it is not part \
-                 of the table, remove it",
-            )
-        };
-        let bytes = match version.scan.store.get(&file).await {
-            Ok(bytes) => bytes,
-            // A writer that lost a race took its file back.
-            Err(error) if error.kind() == Kind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        documents.push(Arc::new(Metadata::parse(&bytes, &file, version.pointer.opened_at()).map_err(newer)?));
-    }
-    Ok(documents)
-}
-
-/// Metadata files of the table's folders whose numbers are greater than the current one's; all others, where that has none.
-async fn following(version: &IcebergVersion) -> Result<Vec<Location>> {
-    let current = &version.scan.metadata.file;
-    let own = number(current.name()).unwrap_or(0);
-    let mut found = Vec::new();
-    for folder in version.metadata_folders() {
-        let mut files = version.scan.store.list(&folder);
-        while let Some(file) = files.try_next().await? {
-            let place = file.location;
-            let is_newer = number(place.name()).is_some_and(|number| number > own);
-            if is_newer && place != *current && place.parent().as_ref() == Some(&folder) && !found.contains(&place) {
-                found.push(place);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The number in the name of a metadata file: `v7.metadata.json`, `00007-<uuid>.metadata.json`, packed or not.
-fn number(name: &str) -> Option<u64> {
-    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".metadata.json")?;
-    let stem = stem.strip_suffix(".gz").unwrap_or(stem);
-    let digits = stem.strip_prefix('v').or_else(|| stem.split_once('-').map(|(digits, _)| digits))?;
-    digits.parse().ok()
 }
 
 /// What a document itself names: its own file, those before it, statistics.
@@ -188,17 +136,5 @@ fn kind(entry: &Entry) -> FileKind {
         FileContent::Positions if entry.format == "puffin" => FileKind::DeletionVectors,
         FileContent::Positions => FileKind::PositionDeletes,
         FileContent::Equality => FileKind::EqualityDeletes,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_files_are_ordered_by_the_numbers_in_their_names() {
-        let names = ["v7.metadata.json", "v7.gz.metadata.json", "v7.metadata.json.gz", "00007-0a1b.metadata.json"];
-        assert!(names.iter().all(|name| number(name) == Some(7)));
-        assert!(["x.metadata.json", "v7.json", "version-hint.text", "v.metadata.json"].iter().all(|name| number(name).is_none()));
     }
 }

@@ -54,7 +54,8 @@ pub const FEATURES: &[Feature] = &[
     Feature {
         name: "`variant` columns",
         care: Care::KeptIf("no row of a file has values in typed columns (shredded)"),
-        how: "a file with such values is refused by name before its group is committed; no bounds are claimed",
+        how: "in queries structs of two binaries, `metadata` and `value`; a file with typed values is refused by name, in a compaction before its \
+              group is committed; no bounds are claimed",
     },
     Feature {
         name: "`unknown` columns",
@@ -82,9 +83,16 @@ pub const FEATURES: &[Feature] = &[
         "time travel",
         "to any snapshot that is still listed, with the columns of its time; by time along the snapshot log, on a branch along its ancestors",
     ),
+    Feature::kept(
+        "tables about a table",
+        "`$history` (the snapshot log, roll-backs included), `$snapshots`, `$files`, `$partitions`, `$refs`, `$manifests`, in queries alone",
+    ),
     Feature::kept("branches of snapshots", "`TABLE#NAME` reads a branch; a change moves that branch alone and no other reference"),
     Feature::with("tags of snapshots", Care::ReadOnly("a tag names one snapshot for good")),
-    Feature::kept("statistics and partition statistics files", "they stay with their snapshots; none is claimed for a new one"),
+    Feature::kept(
+        "statistics and partition statistics files",
+        "they stay with their snapshots and go with them; none is claimed for a new one",
+    ),
     Feature::kept(
         "sort orders",
         "new files of a bin-pack claim the order 0 (unsorted): rows keep their order, but files are joined; `sort_order_id` of untouched files stays",

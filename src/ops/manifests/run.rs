@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Report;
 use crate::error::Result;
 use crate::formats::{Table, TableVersion};
-use crate::model::{ListPlan, ListWishes, OperationId, Upkeep, UpkeepKind};
+use crate::model::{ListContent, ListPlan, ListWishes, OperationId, Upkeep, UpkeepKind};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land_upkeep::Decide;
@@ -50,8 +50,10 @@ async fn report(plan: &ListPlan, carried: &Carried, wishes: &ListWishes) -> Repo
     if carried.outcome != Outcome::Landed {
         return report;
     }
-    let removed: u64 = plan.groups.iter().map(|group| group.lists).sum();
-    let bytes: Bytes = plan.groups.iter().map(|group| group.bytes).sum();
+    // A new checkpoint stands for the one before it too.
+    let everything = plan.groups.iter().any(|group| group.content == ListContent::Log);
+    let removed: u64 = if everything { plan.lists } else { plan.groups.iter().map(|group| group.lists).sum() };
+    let bytes: Bytes = if everything { plan.bytes } else { plan.groups.iter().map(|group| group.bytes).sum() };
     (report.lists_removed, report.bytes_removed, report.lists_kept) = (removed, bytes, plan.lists.saturating_sub(removed));
     if let Some(Ok(now)) = lists_of(carried.newest.as_ref(), wishes).await {
         report.lists_added = now.lists.saturating_sub(report.lists_kept);

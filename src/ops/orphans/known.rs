@@ -38,7 +38,8 @@ impl Owner<'_> {
 
 /// What is known of a table's surroundings.
 pub(super) struct Known<'a> {
-    store: &'a Store,
+    /// All storage.
+    pub(super) store: &'a Store,
     /// What is held.
     pub(super) held: Held,
     /// What verdicts go by.
@@ -100,8 +101,30 @@ impl<'a> Known<'a> {
         if self.rules.others.contains(root) {
             return Ok(());
         }
+        let tables = around.at(root).await?;
         self.rules.others.push(root.clone());
-        for neighbour in around.at(root).await? {
+        self.hold_tables(root, tables).await
+    }
+
+    /// As [`Self::hold_below`] if `folder` is a table's root at all.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(super) async fn hold_if_table(&mut self, folder: &Location, around: &dyn Neighbours) -> Result<()> {
+        if self.rules.others.iter().any(|other| folder.is_below(other)) {
+            return Ok(());
+        }
+        let tables = around.at(folder).await?;
+        if !tables.is_empty() {
+            self.rules.others.push(folder.clone());
+            self.hold_tables(folder, tables).await?;
+        }
+        Ok(())
+    }
+
+    async fn hold_tables(&mut self, root: &Location, tables: Vec<Neighbour>) -> Result<()> {
+        for neighbour in tables {
             let format = neighbour.format;
             match self.hold_other(root, neighbour).await {
                 Ok(()) => {}

@@ -6,8 +6,13 @@
 //! The order is what keeps it safe: first everything that is referred to is read, then the files are listed, and before anything is deleted the table
 //! is read again if it has changed. A file that is listed and was committed meanwhile is held by the later reading.
 
+mod delete;
+mod folders;
+mod inventory;
 mod known;
 pub mod plan;
+mod quarantine;
+pub mod restore;
 pub mod run;
 mod search;
 mod spool;
@@ -39,6 +44,10 @@ pub struct Options {
     pub unsafe_retention: bool,
     /// Search here alone.
     pub location: Option<Location>,
+    /// A list of files to look at instead of listing.
+    pub inventory: Option<Location>,
+    /// Where orphans are moved instead of being deleted.
+    pub quarantine: Option<Location>,
     /// What is done where names of storages differ.
     pub on_mismatch: OnMismatch,
     /// Names of storages that count as one.
@@ -170,6 +179,12 @@ pub struct Report {
     pub found: u64,
     /// Of these, deleted (or moved to the quarantine).
     pub deleted: u64,
+    /// The folder they were moved to, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
+    /// Files that were brought back from a quarantine.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restored: u64,
     /// Their bytes.
     pub bytes_freed: Bytes,
     /// Files that nothing refers to and that stay.
@@ -184,6 +199,10 @@ pub struct Report {
     /// What ended the run early, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Counts by reason.

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::delete::{Way, delete_all};
+use super::folders::Folders;
+use super::inventory::Inventory;
 use super::known::Known;
 use super::plan::{Held, Listed, Rules, Why};
-use super::search::{Links, search, sift};
+use super::quarantine::Quarantine;
+use super::search::{Found, Links, search, search_inventory, sift, verify};
 use super::spool::Spool;
-use super::{Counts, FLOOR_MS, Finished, Neighbours, NotSearched, Options, PlanDocument, Report, skipped};
+use super::{Counts, FLOOR_MS, Finished, Neighbours, Options, PlanDocument, Report, skipped};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
 use crate::location::Location;
@@ -17,11 +21,6 @@ use crate::ops::totals::totals;
 use crate::ops::{Parts, leftovers};
 use crate::units::Timestamp;
 
-/// So many files are deleted at once: what S3 takes in one request.
-const BATCH: usize = 1000;
-/// How many reasons for failures are told.
-const ERRORS: usize = 10;
-
 /// A table's orphans, found.
 pub struct Survey<'a> {
     /// The version that was looked at first.
@@ -30,10 +29,12 @@ pub struct Survey<'a> {
     pub before: Totals,
     /// What was found.
     pub plan: PlanDocument,
-    known: Known<'a>,
+    pub(super) known: Known<'a>,
     links: Links<'a>,
-    candidates: Spool,
-    stay: Counts,
+    pub(super) candidates: Spool,
+    pub(super) stay: Counts,
+    /// Whether files were not listed by us and have to be looked at.
+    verify: bool,
 }
 
 impl std::fmt::Debug for Survey<'_> {
@@ -65,20 +66,20 @@ pub async fn plan<'a>(
     check_age(options)?;
     let base = table.load().await?;
     check_collectable(&*base)?;
-    let folders = Folders::new(table.location(), &*base, options)?;
+    let folders = Folders::new(table.location(), &*base, options.location.as_ref())?;
     let rules = rules(table.location(), &*base, options, &folders, parts).await?;
+    if let Some(quarantine) = &options.quarantine {
+        check_quarantine(quarantine, &rules)?;
+    }
     let (now, older_than) = (rules.now, rules.cutoff);
     let mut known = Known::new(parts.store, Held::new(options.equal.clone()), rules);
     known.hold_own(table, &*base).await?;
     known.hold_around(table.location(), table.format(), around).await?;
     for between in folders.between(table.location()) {
-        known.hold_below(&between, around).await?;
+        known.hold_if_table(&between, around).await?;
     }
     let stem = options.temp.child(&format!("otf-orphans-{operation}-{}", now.0));
-    let found = search(&folders.searched, &folders.metadata, &known, parts.store, Spool::new(parts.store.clone(), stem)).await?;
-    for root in &found.tables {
-        known.hold_below(root, around).await?;
-    }
+    let found = look(options, &folders, &mut known, around, Spool::new(parts.store.clone(), stem)).await?;
     known.refresh().await?;
     let links = Links::new(parts.store, &folders.searched).await?;
     let before = totals(&*base, parts.engine).await?;
@@ -88,21 +89,60 @@ pub async fn plan<'a>(
         not_searched: folders.left_out(),
         ..PlanDocument::default()
     };
-    let mut survey = Survey { base, before, plan: document, known, links, candidates: found.candidates, stay: found.stay };
+    let verify = options.inventory.is_some();
+    let mut survey = Survey { base, before, plan: document, known, links, candidates: found.candidates, stay: found.stay, verify };
     survey.count(options.shown).await?;
     Ok(survey)
 }
 
+/// Lists files, or reads a list of them; then everything that tables met on the way refer to is known too.
+async fn look(options: &Options, folders: &Folders, known: &mut Known<'_>, around: &dyn Neighbours, spool: Spool) -> Result<Found> {
+    let (searched, metadata, store) = (&folders.searched, &folders.metadata, known.store);
+    let found = match (&options.inventory, searched.first()) {
+        (Some(file), Some(home)) => {
+            let inventory = Inventory::open(store, file, home).await?;
+            search_inventory(inventory, searched, metadata, known, spool).await?
+        }
+        _ => search(searched, metadata, known, store, spool).await?,
+    };
+    for root in &found.tables {
+        known.hold_below(root, around).await?;
+    }
+    if options.inventory.is_some() {
+        for folder in found.folders(searched).await? {
+            known.hold_if_table(&folder, around).await?;
+        }
+    }
+    Ok(found)
+}
+
 impl Survey<'_> {
+    /// Those of `files` that are orphans by what is known now; the others are counted.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where names of storages differ; `Unavailable` if storage did not answer.
+    pub(super) async fn orphans(&mut self, files: Vec<Listed>) -> Result<Vec<Listed>> {
+        let sifted = sift(files, &self.known, &mut self.links).await?;
+        for (why, count) in sifted.stay {
+            *self.stay.entry(why).or_default() += count;
+        }
+        if !self.verify {
+            return Ok(sifted.orphans);
+        }
+        let (orphans, others) = verify(sifted.orphans, &self.known, self.known.store).await?;
+        if others > 0 {
+            *self.stay.entry(Why::Meanwhile).or_default() += others;
+        }
+        Ok(orphans)
+    }
+
     /// Counts the orphans and fills in the plan.
     async fn count(&mut self, shown: usize) -> Result<()> {
         let mut first: BTreeSet<String> = BTreeSet::new();
         for chunk in 0..self.candidates.chunks() {
-            let sifted = sift(self.candidates.read(chunk).await?, &self.known, &mut self.links).await?;
-            for (why, count) in sifted.stay {
-                *self.stay.entry(why).or_default() += count;
-            }
-            for file in sifted.orphans {
+            let files = self.candidates.read(chunk).await?;
+            for file in self.orphans(files).await? {
                 self.plan.found += 1;
                 self.plan.bytes = self.plan.bytes.plus(file.size);
                 first.insert(file.location.to_string());
@@ -137,7 +177,14 @@ pub async fn execute(
     let (before, document) = (survey.before, survey.plan.clone());
     let mut report = Report { found: document.found, ..Report::default() };
     report.leftovers_removed = clean_leftovers(table, &*survey.base, document.found, parts).await?;
-    let ended = delete_all(survey, &mut report, parts).await;
+    let way = match &options.quarantine {
+        None => Way::Delete(parts.store),
+        Some(place) => {
+            report.quarantine = Some(place.child(&operation.0).to_string());
+            Way::SetAside(Quarantine::new(parts.store, place, operation))
+        }
+    };
+    let ended = delete_all(survey, way, &mut report, parts).await;
     if let Err(error) = ended {
         if report.deleted == 0 {
             return Err(error);
@@ -164,69 +211,6 @@ async fn clean_leftovers(table: &dyn Table, base: &dyn TableVersion, found: u64,
     }
 }
 
-async fn delete_all(mut survey: Survey<'_>, report: &mut Report, parts: Parts<'_>) -> Result<()> {
-    let chunks = survey.candidates.chunks();
-    parts.progress.planned(chunks, survey.plan.bytes);
-    let mut first = None;
-    let mut ended = Ok(());
-    for chunk in 0..chunks {
-        ended = delete_chunk(&mut survey, chunk, report, &mut first, parts).await;
-        if ended.is_err() {
-            break;
-        }
-    }
-    report.skipped = skipped(&survey.stay);
-    survey.clear().await;
-    ended?;
-    match first {
-        Some(error) if report.deleted == 0 => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Deletes the orphans among the candidates of a chunk. The tables are read again before, if they have changed.
-async fn delete_chunk(
-    survey: &mut Survey<'_>,
-    chunk: usize,
-    report: &mut Report,
-    first: &mut Option<Error>,
-    parts: Parts<'_>,
-) -> Result<()> {
-    let files = survey.candidates.read(chunk).await?;
-    let orphans_before = sift(files, &survey.known, &mut survey.links).await?.orphans;
-    survey.known.refresh().await?;
-    let expected = orphans_before.len();
-    let sifted = sift(orphans_before, &survey.known, &mut survey.links).await?;
-    let meanwhile = expected.saturating_sub(sifted.orphans.len()) as u64;
-    if meanwhile > 0 {
-        *survey.stay.entry(Why::Meanwhile).or_default() += meanwhile;
-    }
-    for batch in sifted.orphans.chunks(BATCH) {
-        let results = parts.store.delete_each(batch.iter().map(|file| file.location.clone()).collect()).await;
-        book(batch, results, report, first);
-        parts.progress.group_done(batch.iter().map(|file| file.size).sum());
-    }
-    Ok(())
-}
-
-fn book(batch: &[Listed], results: Vec<Result<()>>, report: &mut Report, first: &mut Option<Error>) {
-    for (file, result) in batch.iter().zip(results) {
-        match result {
-            Ok(()) => {
-                report.deleted += 1;
-                report.bytes_freed = report.bytes_freed.plus(file.size);
-            }
-            Err(error) => {
-                report.failed += 1;
-                if report.errors.len() < ERRORS {
-                    report.errors.push(error.to_string());
-                }
-                first.get_or_insert(error);
-            }
-        }
-    }
-}
-
 fn check_age(options: &Options) -> Result<()> {
     if options.older_than_ms >= FLOOR_MS || options.unsafe_retention {
         return Ok(());
@@ -237,8 +221,7 @@ fn check_age(options: &Options) -> Result<()> {
 
 /// The owner of a table may have switched off that files are ever deleted: because another table shares them.
 fn check_collectable(base: &dyn TableVersion) -> Result<()> {
-    let off = base.snapshot().properties.get("gc.enabled").is_some_and(|value| !value.trim().eq_ignore_ascii_case("true"));
-    if off {
+    if !base.retention()?.collectable {
         return Err(Error::refused("the table's property gc.enabled says that its files are not to be deleted")
             .about("property", "gc.enabled")
             .hint("another table may share them; set the property to true only if none does"));
@@ -246,63 +229,14 @@ fn check_collectable(base: &dyn TableVersion) -> Result<()> {
     Ok(())
 }
 
-/// The table's folders, and which of them are searched.
-struct Folders {
-    /// Everything that is the table's: its root, and those of data and metadata.
-    own: Vec<Location>,
-    /// Those of metadata.
-    metadata: Vec<Location>,
-    searched: Vec<Location>,
-    asked: bool,
-}
-
-impl Folders {
-    fn new(root: &Location, base: &dyn TableVersion, options: &Options) -> Result<Self> {
-        let metadata = base.metadata_folders();
-        let mut own = vec![root.clone()];
-        for folder in base.data_folders().into_iter().chain(metadata.iter().cloned()) {
-            if !own.contains(&folder) {
-                own.push(folder);
-            }
-        }
-        let searched = match &options.location {
-            None => root.clone(),
-            Some(place) if own.iter().any(|folder| place.is_below(folder)) => place.clone(),
-            Some(place) => {
-                return Err(Error::refused("a folder that is not the table's is not searched: its files may be those of others")
-                    .about("location", place)
-                    .about("table", root)
-                    .hint("name the table's folder, its write.data.path or its write.metadata.path, or a folder below one of these"));
-            }
-        };
-        Ok(Self { own, metadata, searched: vec![searched], asked: options.location.is_some() })
+/// What is set aside must not be found again.
+fn check_quarantine(quarantine: &Location, rules: &Rules) -> Result<()> {
+    if rules.passes_over(&quarantine.child("file")) {
+        return Ok(());
     }
-
-    /// Folders between the table's and the one that is searched: tables there would not be met by the search.
-    fn between(&self, root: &Location) -> Vec<Location> {
-        let mut folders = Vec::new();
-        for place in self.searched.iter().filter(|place| **place != *root && place.is_below(root)) {
-            let mut next = Some(place.clone());
-            while let Some(folder) = next.filter(|folder| folder != root) {
-                next = folder.parent();
-                folders.push(folder);
-            }
-        }
-        folders
-    }
-
-    /// Folders outside the table's own may be shared with others: they are searched only where they are asked for by name.
-    fn left_out(&self) -> Vec<NotSearched> {
-        if self.asked {
-            return Vec::new();
-        }
-        let outside = self.own.iter().filter(|folder| !self.searched.iter().any(|searched| folder.is_below(searched)));
-        let told = |folder: &Location| NotSearched {
-            location: folder.to_string(),
-            why: "it lies outside the table's folder and other tables may share it: search it with --location",
-        };
-        outside.map(told).collect()
-    }
+    Err(Error::refused("what is set aside below the table's folders would be found again")
+        .about("quarantine", quarantine)
+        .hint("name a folder elsewhere, or one whose name begins with _"))
 }
 
 async fn rules(root: &Location, base: &dyn TableVersion, options: &Options, folders: &Folders, parts: Parts<'_>) -> Result<Rules> {

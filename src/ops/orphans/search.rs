@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::Counts;
+use super::inventory::Inventory;
 use super::known::Known;
 use super::plan::{Listed, Verdict, Why, root_of_metadata};
 use super::spool::Spool;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::store::Store;
 use crate::units::Bytes;
+
+/// How many files are looked at on storage at the same time.
+const LOOKS: usize = 16;
 
 /// What a search came to.
 #[derive(Debug)]
@@ -41,7 +45,57 @@ pub(super) async fn search(places: &[Location], own: &[Location], known: &Known<
     Ok(found)
 }
 
+/// Looks at the files of an inventory instead.
+///
+/// # Errors
+///
+/// Those of the inventory.
+pub(super) async fn search_inventory(
+    mut inventory: Inventory<'_>,
+    places: &[Location],
+    own: &[Location],
+    known: &Known<'_>,
+    candidates: Spool,
+) -> Result<Found> {
+    let mut found = Found { candidates, stay: Counts::new(), tables: BTreeSet::new() };
+    while let Some(files) = inventory.next().await? {
+        for file in files {
+            if places.iter().any(|place| file.location.is_below(place)) {
+                found.take(&file, known, own).await?;
+            } else {
+                *found.stay.entry(Why::Outside).or_default() += 1;
+            }
+        }
+    }
+    Ok(found)
+}
+
 impl Found {
+    /// Folders of candidates, and those between them and `places`: a list may leave out the metadata of tables there. Folders of partitions hold none.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the candidates.
+    pub(super) async fn folders(&self, places: &[Location]) -> Result<BTreeSet<Location>> {
+        let mut folders = BTreeSet::new();
+        for chunk in 0..self.candidates.chunks() {
+            for file in self.candidates.read(chunk).await? {
+                let mut next = file.location.parent();
+                while let Some(folder) = next.filter(|folder| !places.contains(folder) && places.iter().any(|place| folder.is_below(place)))
+                {
+                    next = folder.parent();
+                    if folder.name().contains('=') {
+                        continue;
+                    }
+                    if !folders.insert(folder) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(folders)
+    }
+
     async fn take(&mut self, file: &Listed, known: &Known<'_>, own: &[Location]) -> Result<()> {
         match known.rules.verdict(file, &known.held) {
             Verdict::Held => return Ok(()),
@@ -67,6 +121,30 @@ pub(super) struct Sifted {
     pub(super) orphans: Vec<Listed>,
     /// How many others stay, by the reason.
     pub(super) stay: Counts,
+}
+
+/// Looks at `files` on storage: a list tells how they were when it was made. Those that are no orphans any more are counted.
+///
+/// # Errors
+///
+/// `Unavailable` if storage did not answer.
+pub(super) async fn verify(files: Vec<Listed>, known: &Known<'_>, store: &Store) -> Result<(Vec<Listed>, u64)> {
+    let looked = futures::stream::iter(files).map(|file| async move {
+        match store.head(&file.location).await {
+            Ok(meta) => Ok(Some(Listed { location: file.location, size: Bytes(meta.size), modified: Some(meta.modified) })),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let mut looked = looked.buffered(LOOKS);
+    let (mut orphans, mut others) = (Vec::new(), 0);
+    while let Some(file) = looked.try_next().await? {
+        match file.filter(|file| known.rules.verdict(file, &known.held) == Verdict::Orphan) {
+            Some(file) => orphans.push(file),
+            None => others += 1,
+        }
+    }
+    Ok((orphans, others))
 }
 
 /// Looks at `files` again, now that everything is known.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlparser::ast::Statement;
 
-use crate::engine::sql::{Answer, Explained, Source, Sql};
+pub use crate::engine::scan::Preview;
+use crate::engine::sql::{Answer, Source, Sql};
+pub use crate::engine::sql::{Explained, Files, ScanReport};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
 use about::{About, Subject};

@@ -123,26 +123,27 @@ fn child(folder: &Path, entry: &DirEntry) -> Result<Path> {
 
 /// What `entry` is, links followed; `None` if it is neither file nor folder, leads nowhere or back upwards, or is gone by now.
 fn look(key: Path, entry: &DirEntry) -> Result<Option<Found>> {
-    let place = entry.path();
     let kind = match entry.file_type() {
         Ok(kind) => kind,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failure(error, &place)),
+        Err(error) => return Err(failure(error, &entry.path())),
     };
     if kind.is_dir() {
         return Ok(Some(Found::Folder(key)));
     }
-    let metadata = match fs::metadata(&place) {
+    // A plain file is looked at by its name in the open folder: following its whole path again takes longer than everything else.
+    let metadata = if kind.is_file() { entry.metadata() } else { fs::metadata(entry.path()) };
+    let metadata = match metadata {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        Err(error) => return Err(failure(error, &place)),
+        Err(error) => return Err(failure(error, &entry.path())),
     };
     if metadata.is_file() {
         return Ok(Some(Found::File(key, metadata)));
     }
-    Ok((metadata.is_dir() && !leads_upwards(&place)).then_some(Found::Folder(key)))
+    Ok((metadata.is_dir() && !leads_upwards(&entry.path())).then_some(Found::Folder(key)))
 }
 
 /// Whether the link `place` leads to a folder that it lies in: following it would never end.

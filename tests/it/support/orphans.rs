@@ -33,6 +33,8 @@ pub(crate) fn defaults() -> Options {
         older_than_ms: OLDER_THAN_MS,
         unsafe_retention: false,
         location: None,
+        inventory: None,
+        quarantine: None,
         on_mismatch: OnMismatch::default(),
         equal: Equal::default(),
         shown: 1000,
@@ -57,6 +59,11 @@ impl Bed {
     pub(crate) async fn of(original: &Original, is_delta: bool) -> Self {
         let memory = original.lay_out().await;
         Self { root: original.root.clone(), aged: Aged::new(Arc::clone(&memory)), memory, is_delta }
+    }
+
+    /// The Iceberg table at `root` in `objects`.
+    pub(crate) fn on(objects: &Arc<dyn ObjectStore>, root: Location) -> Self {
+        Self { root, memory: Arc::clone(objects), aged: Aged::new(Arc::clone(objects)), is_delta: false }
     }
 
     /// An Iceberg table without a snapshot at `root`, whose metadata names `held` as statistics, under these properties.
@@ -130,6 +137,17 @@ impl Bed {
         let document = survey.plan.clone();
         survey.clear().await;
         Ok(document)
+    }
+
+    /// Brings back what was set aside at `from`.
+    pub(crate) async fn restore(&self, from: &str, agreed: bool) -> Result<Finished> {
+        let store = over(&self.memory);
+        let table = self.table(&store);
+        let settings = Settings { memory: Bytes::mib(256), threads: 1, runtime: Handle::current() };
+        let engine = ParquetRewriter::new(store.clone(), settings).unwrap();
+        let (clock, progress, processes) = (TestClock::default(), Remarks::default(), Alone(7));
+        let parts = Parts { store: &store, engine: &engine, clock: &clock, progress: &progress, processes: &processes };
+        otf::ops::orphans::restore::restore(&*table, &place(from), 1000, agreed, parts).await
     }
 
     /// Runs and asserts that exactly `expected` (below the root) are gone, that looking first said so, and that nothing is left to do.

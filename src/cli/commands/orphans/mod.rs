@@ -36,6 +36,16 @@ pub struct OrphansArgs {
     /// Search this folder of the table alone; folders of data and metadata outside the table's own are searched only so
     #[arg(long, value_name = "PREFIX")]
     pub location: Option<String>,
+    /// Look at the files of this list instead of listing: S3 Inventory (CSV, packed or not, or its manifest.json), CSV or JSON lines of key, size and
+    /// last_modified; each orphan is looked at again before it is deleted
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Option<String>,
+    /// Move files here instead of deleting them
+    #[arg(long, value_name = "PREFIX")]
+    pub quarantine: Option<String>,
+    /// Bring files back from the quarantine
+    #[arg(long, requires = "quarantine")]
+    pub restore: bool,
     /// Where a file's path is referred to on a storage of another name: error, ignore (leave it alone) or delete
     #[arg(long, value_enum, default_value = "error", hide_possible_values = true, value_name = "error|ignore|delete")]
     pub prefix_mismatch: Mismatch,

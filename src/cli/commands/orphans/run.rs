@@ -9,8 +9,10 @@ use crate::location::Location;
 use crate::model::{OperationId, Totals};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
+use crate::ops::orphans::restore::restore;
 use crate::ops::orphans::run::{execute, plan};
-use crate::ops::orphans::{Neighbours, Options, PlanDocument};
+use crate::ops::orphans::{Finished, Neighbours, Options, PlanDocument};
+use crate::units::Timestamp;
 use crate::wiring::neighbours::TablesAt;
 use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::{operation_id, peak_memory_bytes};
@@ -41,7 +43,11 @@ pub async fn run(args: &OrphansArgs, session: &Session) -> Result<u8> {
         processes: &LocalProcesses::new(),
     };
     let agreed = session.settings.yes && !session.settings.dry_run;
-    let document = orphans(opened.table.as_ref(), &options, &TablesAt { store: &store }, agreed, parts).await?;
+    let table = opened.table.as_ref();
+    let document = match (&options.quarantine, args.restore) {
+        (Some(place), true) => brought_back(table, place, options.shown, agreed, parts).await?,
+        _ => orphans(table, &options, &TablesAt { store: &store }, agreed, parts).await?,
+    };
     drop(progress);
     show(&document, agreed, session)
 }
@@ -51,16 +57,7 @@ async fn orphans(table: &dyn Table, options: &Options, around: &dyn Neighbours, 
     let start = parts.clock.now();
     let operation = operation_id();
     let document = if agreed {
-        let done = execute(table, &operation, options, around, parts).await?;
-        OrphansDocument {
-            outcome: done.outcome,
-            base_version: done.base_version.map(|version| version.to_string()),
-            before: done.before,
-            after: Some(done.before),
-            plan: done.plan,
-            report: Some(done.report),
-            ..blank(table, &operation)
-        }
+        ended(table, &operation, execute(table, &operation, options, around, parts).await?)
     } else {
         let survey = plan(table, &operation, options, around, parts).await?;
         let base_version = survey.base.snapshot().version.map(|version| version.to_string());
@@ -68,8 +65,32 @@ async fn orphans(table: &dyn Table, options: &Options, around: &dyn Neighbours, 
         survey.clear().await;
         OrphansDocument { base_version, before, plan, ..blank(table, &operation) }
     };
+    Ok(timed(document, start, parts))
+}
+
+/// Brings back to `table` what was set aside at `place`, or says what would be.
+async fn brought_back(table: &dyn Table, place: &Location, shown: usize, agreed: bool, parts: Parts<'_>) -> Result<OrphansDocument> {
+    let start = parts.clock.now();
+    let done = restore(table, place, shown, agreed, parts).await?;
+    Ok(timed(ended(table, &operation_id(), done), start, parts))
+}
+
+fn timed(document: OrphansDocument, start: Timestamp, parts: Parts<'_>) -> OrphansDocument {
     let elapsed_ms = u64::try_from(parts.clock.now().0.saturating_sub(start.0)).unwrap_or(0);
-    Ok(OrphansDocument { elapsed_ms, peak_memory_bytes: peak_memory_bytes(), ..document })
+    OrphansDocument { elapsed_ms, peak_memory_bytes: peak_memory_bytes(), ..document }
+}
+
+fn ended(table: &dyn Table, operation: &OperationId, done: Finished) -> OrphansDocument {
+    let ran = done.outcome != Outcome::Planned;
+    OrphansDocument {
+        outcome: done.outcome,
+        base_version: done.base_version.map(|version| version.to_string()),
+        before: done.before,
+        after: ran.then_some(done.before),
+        plan: done.plan,
+        report: ran.then_some(done.report),
+        ..blank(table, operation)
+    }
 }
 
 fn blank(table: &dyn Table, operation: &OperationId) -> OrphansDocument {
@@ -97,12 +118,8 @@ fn show(document: &OrphansDocument, agreed: bool, session: &Session) -> Result<u
     } else {
         session.ui.text(&show::text(document, session.ui.paint))?;
         if !agreed && document.plan.found > 0 {
-            let hint = if session.settings.dry_run {
-                "nothing was deleted (--dry-run)"
-            } else {
-                "nothing was deleted; add --yes to delete these files"
-            };
-            session.ui.text(&format!("{hint}\n"))?;
+            let hint = if session.settings.dry_run { " (--dry-run)" } else { "; add --yes to carry this plan out" };
+            session.ui.text(&format!("nothing was touched{hint}\n"))?;
         }
     }
     Ok(document.outcome.exit_status())

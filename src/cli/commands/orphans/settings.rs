@@ -14,11 +14,13 @@ use crate::units::parse_duration;
 ///
 /// `Usage` for values that cannot be understood.
 pub(super) fn options(args: &OrphansArgs, here: &Location, temp: Location) -> Result<Options> {
-    let location = args.location.as_deref().map(|text| Location::parse_below(text, here)).transpose()?;
+    let place = |text: &Option<String>| text.as_deref().map(|text| Location::parse_below(text, here)).transpose();
     Ok(Options {
         older_than_ms: age(&args.older_than)?,
         unsafe_retention: args.unsafe_retention,
-        location,
+        location: place(&args.location)?,
+        inventory: place(&args.inventory)?,
+        quarantine: place(&args.quarantine)?,
         on_mismatch: match args.prefix_mismatch {
             Mismatch::Error => OnMismatch::Error,
             Mismatch::Ignore => OnMismatch::Ignore,
@@ -62,6 +64,10 @@ mod tests {
         options(&args, &place("/here"), place("/tmp"))
     }
 
+    fn built_with(words: &[&str]) -> Options {
+        built(words).unwrap()
+    }
+
     #[test]
     fn without_options_the_defaults_of_the_contract_hold() {
         let built = built(&[]).unwrap();
@@ -77,6 +83,9 @@ mod tests {
         assert_eq!((built.older_than_ms, built.on_mismatch), (FLOOR_MS, OnMismatch::Ignore));
         assert_eq!(built.location, Some(Location::parse("/here/t/data").unwrap()));
         assert_eq!(built.equal.schemes, [("oss".to_string(), "s3".to_string())]);
+        let set_aside = built_with(&["--quarantine=s3a://b/q", "--restore", "--inventory=i.csv"]);
+        assert_eq!(set_aside.quarantine, Some(Location::parse("s3://b/q").unwrap()));
+        assert_eq!(set_aside.inventory, Some(Location::parse("/here/i.csv").unwrap()));
         assert_eq!(built.equal.authorities, [("a:1".to_string(), "a".to_string())]);
     }
 

@@ -30,7 +30,8 @@ pub(super) fn text(document: &OrphansDocument, paint: Paint) -> String {
 }
 
 fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
-    line(text, &format!("searched {}; {} are referred to", plan.searched.join(", "), files(plan.held)));
+    let held = if plan.held > 0 { format!("; {} are referred to", files(plan.held)) } else { String::new() };
+    line(text, &format!("searched {}{held}", plan.searched.join(", ")));
     for folder in &plan.not_searched {
         line(text, &format!("{} {}: {}", paint.warn("not searched"), folder.location, folder.why));
     }
@@ -42,16 +43,11 @@ fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
         line(text, &format!("{} {} table {}: {what}", paint.warn("met"), met.format, met.location));
     }
     if plan.found > 0 {
-        line(
-            text,
-            &format!(
-                "\n{} {} that nothing refers to, {}, written before {}",
-                paint.bold("found"),
-                files(plan.found),
-                plan.bytes,
-                plan.older_than
-            ),
-        );
+        let what = match plan.older_than.0 {
+            0 => "that were set aside".to_string(),
+            _ => format!("that nothing refers to, written before {}", plan.older_than),
+        };
+        line(text, &format!("\n{} {}, {}, {what}", paint.bold("found"), files(plan.found), plan.bytes));
         for file in plan.files.iter().take(SHOWN) {
             line(text, &format!("  {file}"));
         }
@@ -82,10 +78,16 @@ fn ended(text: &mut String, document: &OrphansDocument, report: &Report, paint: 
         text.push_str(&paint.good("nothing to do\n"));
         return;
     }
-    let word = if document.outcome == Outcome::Landed { paint.good("deleted") } else { paint.warn("deleted") };
+    let what = match (&report.quarantine, report.restored) {
+        (Some(place), 1..) => format!("brought back from {place}:"),
+        (Some(place), 0) => format!("moved to {place}:"),
+        (None, _) => "deleted".to_string(),
+    };
+    let word = if document.outcome == Outcome::Landed { paint.good(&what) } else { paint.warn(&what) };
     let memory = Bytes(document.peak_memory_bytes);
     let time = elapsed(document.elapsed_ms);
-    line(text, &format!("{word} {}, {} freed, in {time}, peak memory {memory}", files(report.deleted), report.bytes_freed));
+    let (number, bytes) = if report.restored > 0 { (report.restored, document.plan.bytes) } else { (report.deleted, report.bytes_freed) };
+    line(text, &format!("{word} {}, {bytes}, in {time}, peak memory {memory}", files(number)));
 }
 
 fn files(number: u64) -> String {

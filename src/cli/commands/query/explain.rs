@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cli::ui::{Ui, count, table};
-use crate::engine::scan::Preview;
-use crate::engine::sql::{Explained, Files, ScanReport};
 use crate::error::Result;
+use crate::ops::query::{Explained, Files, Preview, ScanReport};
 use crate::units::Bytes;
 
 /// Prints `explained`.

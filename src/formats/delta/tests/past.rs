@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{At, FileKind, Forget, Holding, ListWishes, Upkeep, UpkeepKind, Version};
+use crate::model::{FileKind, Forget, Holding, ListWishes, Upkeep, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 pub(super) const DAY: i64 = 86_400_000;

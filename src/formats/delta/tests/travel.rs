@@ -97,3 +97,24 @@ fn in_commit_timestamps_count_from_the_version_they_were_enabled_in() {
     }
     missing(by_time(&made, 999));
 }
+
+/// Incident tt-mtime: where files are copied, the times at which they were written change, all of them to the same at worst. Their order stays,
+/// and versions with in-commit timestamps are not touched by it.
+#[test]
+fn tt_mtime() {
+    let copied = Made::new(&[start(&json!({})), vec![add("b")], vec![add("c")]]);
+    (0..3).for_each(|version| set_time(&copied, version, 10_000));
+    missing(by_time(&copied, 9_999));
+    for (ms, version) in [(10_000, 0), (10_001, 1), (10_002, 2), (99_000, 2)] {
+        assert_eq!(by_time(&copied, ms).unwrap(), version, "{ms}");
+    }
+    let commit = |ms: i64| json!({"commitInfo": {"inCommitTimestamp": ms, "timestamp": 3}});
+    let configuration = json!({"delta.enableInCommitTimestamps": "true", "delta.inCommitTimestampEnablementVersion": "1",
+        "delta.inCommitTimestampEnablementTimestamp": "20000"});
+    let enabled = vec![commit(20_000), protocol(&[], &["inCommitTimestamp"]), metadata(&[], &configuration)];
+    let made = Made::new(&[start(&json!({})), enabled, vec![commit(21_000), add("b")]]);
+    for copied in [1_000, 99_000] {
+        (0..3).for_each(|version| set_time(&made, version, copied));
+        assert_eq!([20_000, 20_999, 21_000].map(|ms| by_time(&made, ms).unwrap()), [1, 1, 2]);
+    }
+}

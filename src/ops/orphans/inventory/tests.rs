@@ -78,7 +78,9 @@ async fn plain_lists_name_their_columns_or_have_three() {
     assert_eq!(read_as("/i.csv", named.as_bytes()).await.unwrap(), [file("w/t/a%20b", 0)]);
     let three = format!("w/t/f,7,{DAY}\n\"w/t/x,\"\"y\",8,{DAY}");
     assert_eq!(read_as("/i", three.as_bytes()).await.unwrap(), [file("w/t/f", 7), file("w/t/x,\"y", 8)]);
-    let json = format!("{{\"Key\":\"w/t/f\",\"Size\":7,\"LastModified\":\"{DAY}\"}}\n\n{{\"key\":\"w/t/g\",\"size\":\"8\",\"last_modified\":\"{DAY}\"}}\n");
+    let json = format!(
+        "{{\"Key\":\"w/t/f\",\"Size\":7,\"LastModified\":\"{DAY}\"}}\n\n{{\"key\":\"w/t/g\",\"size\":\"8\",\"last_modified\":\"{DAY}\"}}\n"
+    );
     assert_eq!(read_as("/i.jsonl", json.as_bytes()).await.unwrap(), [file("w/t/f", 7), file("w/t/g", 8)]);
 }
 
@@ -91,7 +93,9 @@ async fn a_time_that_cannot_be_understood_is_not_known() {
 
 #[tokio::test]
 async fn lists_without_the_needed_columns_or_in_other_formats_are_refused() {
-    for (name, text) in [("/i.csv", "key,size\na,1\n"), ("/i.csv", "a,b\n"), ("/i.jsonl", "{\"size\":1}\n"), ("/i.csv", "key,last_modified\n\"a\n")] {
+    for (name, text) in
+        [("/i.csv", "key,size\na,1\n"), ("/i.csv", "a,b\n"), ("/i.jsonl", "{\"size\":1}\n"), ("/i.csv", "key,last_modified\n\"a\n")]
+    {
         assert_eq!(read_as(name, text.as_bytes()).await.unwrap_err().kind(), Kind::Usage, "{text}");
     }
     assert_eq!(read_as("/i.parquet", b"PAR1").await.unwrap_err().kind(), Kind::Unsupported);

@@ -144,6 +144,11 @@ impl Rules {
         }
     }
 
+    /// Whether a file at `place` would never be an orphan: it lies outside the table's folders, or has a hidden name.
+    pub fn passes_over(&self, place: &Location) -> bool {
+        self.below(place).is_none_or(|below| self.is_hidden(below))
+    }
+
     /// The path below the deepest root.
     fn below<'a>(&self, place: &'a Location) -> Option<&'a str> {
         self.roots.iter().filter_map(|root| place.relative_to(root)).min_by_key(|below| below.len())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_schema::{DataType, SchemaRef};
 use futures::StreamExt;
@@ -46,7 +47,14 @@ pub(super) fn snapshots_schema() -> SchemaRef {
 
 /// Branches and tags.
 pub(super) fn refs_schema() -> SchemaRef {
-    cells::schema(vec![("name", DataType::Utf8), ("type", DataType::Utf8), ("snapshot_id", DataType::Int64)])
+    cells::schema(vec![
+        ("name", DataType::Utf8),
+        ("type", DataType::Utf8),
+        ("snapshot_id", DataType::Int64),
+        ("max_reference_age_in_ms", DataType::Int64),
+        ("min_snapshots_to_keep", DataType::Int64),
+        ("max_snapshot_age_in_ms", DataType::Int64),
+    ])
 }
 
 /// The rows of `$history`.
@@ -168,12 +176,17 @@ fn committed(schema: &SchemaRef, entries: &[HistoryEntry]) -> Result<arrow_array
 /// The rows of `$refs`.
 pub(super) async fn refs(version: Arc<dyn TableVersion>, schema: SchemaRef, to: To) -> Result<()> {
     let (mut names, mut types, mut ids) = (StringBuilder::new(), StringBuilder::new(), Int64Builder::new());
+    let mut rules: [Int64Builder; 3] = std::array::from_fn(|_| Int64Builder::new());
     for reference in version.references() {
         names.append_value(&reference.name);
         types.append_value(if reference.is_branch { "BRANCH" } else { "TAG" });
         ids.append_value(reference.version.0);
+        let keep = reference.min_snapshots_to_keep.map(cells::count);
+        let values = [reference.max_ref_age_ms, keep, reference.max_snapshot_age_ms];
+        rules.iter_mut().zip(values).for_each(|(column, value)| column.append_option(value));
     }
-    let columns = vec![Arc::new(names.finish()) as _, Arc::new(types.finish()) as _, Arc::new(ids.finish()) as _];
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(names.finish()), Arc::new(types.finish()), Arc::new(ids.finish())];
+    columns.extend(rules.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef));
     to.send(cells::batch(&schema, columns)?).await;
     Ok(())
 }

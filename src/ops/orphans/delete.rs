@@ -1,0 +1,104 @@
+//! Deletes orphans, or sets them aside.
+
+use super::plan::{Listed, Why};
+use super::quarantine::Quarantine;
+use super::run::Survey;
+use super::{Report, skipped};
+use crate::error::{Error, Result};
+use crate::ops::Parts;
+use crate::store::Store;
+
+/// So many files are deleted at once: what S3 takes in one request.
+const BATCH: usize = 1000;
+/// How many reasons for failures are told.
+const ERRORS: usize = 10;
+
+/// How orphans go.
+pub(super) enum Way<'a> {
+    /// For good.
+    Delete(&'a Store),
+    /// Into a quarantine.
+    SetAside(Quarantine<'a>),
+}
+
+impl Way<'_> {
+    async fn take(&mut self, files: &[Listed]) -> Vec<Result<()>> {
+        match self {
+            Self::Delete(store) => store.delete_each(files.iter().map(|file| file.location.clone()).collect()).await,
+            Self::SetAside(quarantine) => quarantine.take(files).await,
+        }
+    }
+}
+
+/// What has been done so far.
+struct Done<'a> {
+    report: &'a mut Report,
+    first: Option<Error>,
+    way: Way<'a>,
+}
+
+/// Deletes what `survey` found; what was done is in `report` even where this ends with an error.
+///
+/// # Errors
+///
+/// Those of reading the tables again, and what kept every orphan from being deleted.
+pub(super) async fn delete_all(mut survey: Survey<'_>, way: Way<'_>, report: &mut Report, parts: Parts<'_>) -> Result<()> {
+    let chunks = survey.candidates.chunks();
+    parts.progress.planned(chunks, survey.plan.bytes);
+    let planned = std::mem::take(&mut survey.stay);
+    let mut done = Done { report, first: None, way };
+    let mut ended = Ok(());
+    for chunk in 0..chunks {
+        ended = done.chunk(&mut survey, chunk, parts).await;
+        if ended.is_err() {
+            break;
+        }
+    }
+    let Done { first, report, .. } = done;
+    // What was an orphan in the plan and is none any more counts besides what stayed then.
+    let meanwhile = report.found.saturating_sub(report.deleted).saturating_sub(report.failed);
+    let mut stay = planned;
+    if meanwhile > 0 && ended.is_ok() {
+        *stay.entry(Why::Meanwhile).or_default() += meanwhile;
+    }
+    report.skipped = skipped(&stay);
+    survey.clear().await;
+    ended?;
+    match first {
+        Some(error) if report.deleted == 0 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Done<'_> {
+    /// Deletes the orphans among the candidates of a chunk. The tables are read again before, if they have changed.
+    async fn chunk(&mut self, survey: &mut Survey<'_>, chunk: usize, parts: Parts<'_>) -> Result<()> {
+        survey.known.refresh().await?;
+        let files = survey.candidates.read(chunk).await?;
+        let orphans = survey.orphans(files).await?;
+        for batch in orphans.chunks(BATCH) {
+            let results = self.way.take(batch).await;
+            book(batch, results, self.report, &mut self.first);
+            parts.progress.group_done(batch.iter().map(|file| file.size).sum());
+        }
+        Ok(())
+    }
+}
+
+fn book(batch: &[Listed], results: Vec<Result<()>>, report: &mut Report, first: &mut Option<Error>) {
+    for (file, result) in batch.iter().zip(results) {
+        match result {
+            Ok(()) => {
+                report.deleted += 1;
+                report.bytes_freed = report.bytes_freed.plus(file.size);
+            }
+            Err(error) => {
+                report.failed += 1;
+                if report.errors.len() < ERRORS {
+                    report.errors.push(error.to_string());
+                }
+                first.get_or_insert(error);
+            }
+        }
+    }
+}

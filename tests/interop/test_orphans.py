@@ -1,0 +1,148 @@
+"""Files that nothing refers to: Spark's own procedures find nothing more after otf's, and otf deletes nothing that Spark counts as live."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from conftest import Maker
+from support import delta_cases, iceberg_cases
+from support.otf import Otf
+from support.plain import iceberg_catalog, otf_config, require_rows, write_iceberg
+from support.readers import Readers
+from support.rows import multiset, require_equal
+from support.s3 import BUCKET, Server
+from support.tables import Case, Table, files_below
+
+NAMES = {"v2_position_deletes_partitioned", "v2_identity_odd_values", "v3_deletion_vectors", "v2_bucket_truncate"}
+CASES = [pytest.param("iceberg", case, id=f"iceberg-{case.name}") for case in iceberg_cases.CASES if case.name in NAMES]
+OLD = 10 * 86400
+
+
+def _named(case: Case, name: str) -> Case:
+    """The same case as a table of its own."""
+    return Case(f"{name}_{case.name}", case.statements, case.files_after, case.blind, catalog=case.catalog)
+
+
+def _plant(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"rubbish")
+    return path
+
+
+def _age(root: Path) -> None:
+    """Everything below `root` was written ten days ago."""
+    for path in root.rglob("*"):
+        os.utime(path, (time.time() - OLD, time.time() - OLD))
+
+
+def _spark_finds(readers: Readers, table: Table) -> set[str]:
+    """What Spark's remove_orphan_files would delete."""
+    catalog, name = table.spark.split(".", 1)
+    before = (datetime.now(timezone.utc) - timedelta(days=2)).strftime("%Y-%m-%d %H:%M:%S")
+    found = readers.spark.sql(f"CALL {catalog}.system.remove_orphan_files(table => '{name}', dry_run => true, older_than => TIMESTAMP '{before}')")
+    return {row[0].split(":", 1)[-1].replace("///", "/") for row in found.collect()}
+
+
+@pytest.mark.parametrize(("table_format", "case"), CASES)
+def test_spark_finds_nothing_more(table_format: str, case: Case, otf: Otf, make: Maker, readers: Readers) -> None:
+    """Strays in every folder: both agree on them before, and there are none after."""
+    table = make(table_format, _named(case, "orphans"))
+    readers.spark.sql(f"DELETE FROM {table.spark} WHERE id % 3 = 0")
+    rows = readers.agreed(table, case)
+    _age(table.root)
+    live = files_below(table.root)
+    strays = {_plant(table.root / below) for below in ("data/stray.parquet", "data/p=a b/stray 50%.parquet", "metadata/stray-m0.avro", "stray")}
+    hidden = {_plant(table.root / below) for below in ("data/_temporary/0/f.parquet", "data/.staging/f.parquet", "_otherwise/f")}
+    _age(table.root)
+    assert _spark_finds(readers, table) == {str(path) for path in strays}
+
+    planned = otf.run("orphans", table.reference, "--dry-run", "--output", "json").document()
+    assert {name.removeprefix("file://") for name in planned["plan"]["files"]} == {str(path) for path in strays}
+    done = otf.run("orphans", table.reference, "--yes", "--output", "json").document()
+    assert (done["outcome"], done["report"]["deleted"], done["report"]["bytes_freed"]) == ("landed", 4, 28), done
+    assert not any(path.exists() for path in strays) and all(path.exists() for path in hidden)
+    assert {name: data for name, data in files_below(table.root).items() if name in live} == live
+    assert _spark_finds(readers, table) == set()
+    require_equal(rows, readers.agreed(table, case), "after the orphans were deleted")
+    snapshots = readers.spark.sql(f"SELECT snapshot_id FROM {table.spark}.snapshots").collect()
+    for (snapshot,) in snapshots:
+        assert multiset(readers.read_spark(table, str(snapshot))) is not None
+    again = otf.run("orphans", table.reference, "--yes", "--output", "json").document()
+    assert again["outcome"] == "nothing-to-do"
+
+
+def test_nothing_that_spark_counts_as_live_is_deleted_after_expiry(otf: Otf, make: Maker, readers: Readers) -> None:
+    """Snapshots are expired by Spark's metadata alone; what they leave behind are orphans for both."""
+    case = _named(next(case for case in iceberg_cases.CASES if case.name == "v2_position_deletes"), "orphans_expired")
+    table = make("iceberg", case)
+    readers.spark.sql(f"INSERT OVERWRITE {table.spark} SELECT * FROM {table.spark} WHERE id % 2 = 0")
+    rows = readers.agreed(table, case)
+    catalog, name = table.spark.split(".", 1)
+    readers.spark.sql(f"ALTER TABLE {table.spark} SET TBLPROPERTIES ('gc.enabled' = 'false')")
+    refused = otf.run("orphans", table.reference, "--yes", "--output", "json")
+    assert "gc.enabled" in refused.error(4, "refused")["message"]
+    readers.spark.sql(f"ALTER TABLE {table.spark} UNSET TBLPROPERTIES ('gc.enabled')")
+    _age(table.root)
+    spark_finds = _spark_finds(readers, table)
+    done = otf.run("orphans", table.reference, "--yes", "--output", "json").document()
+    assert done["report"]["deleted"] == len(spark_finds), (done, spark_finds)
+    require_equal(rows, readers.agreed(table, case), "after the orphans were deleted")
+
+
+def test_a_delta_table_keeps_what_vacuum_keeps(otf: Otf, make: Maker, readers: Readers) -> None:
+    """Strays go, every version that is kept can still be read, and VACUUM finds nothing more."""
+    case = _named(next(case for case in delta_cases.CASES if case.name in ("deletion_vectors",)), "orphans")
+    table = make("delta", case)
+    rows = readers.agreed(table, case)
+    strays = {_plant(table.root / below) for below in ("stray.parquet", "deletion_vector_stray.bin", "x/stray.parquet")}
+    _age(table.root)
+    run = otf.run("orphans", table.reference, "--older-than", "8d", "--yes", "--output", "json")
+    done = run.document()
+    assert done.get("outcome") == "landed", run.told()
+    assert done["report"]["deleted"] == 3 and not any(path.exists() for path in strays), done
+    require_equal(rows, readers.agreed(table, case), "after the orphans were deleted")
+    left = [row[0] for row in readers.spark.sql(f"VACUUM {table.spark} RETAIN 192 HOURS DRY RUN").collect()]
+    assert [name for name in left if name.endswith((".parquet", ".bin"))] == []
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> "Server":
+    """An S3 server of its own."""
+    started = Server(home / "bin" / "versitygw", tmp_path_factory.mktemp("s3-orphans"))
+    yield started
+    started.stop()
+
+
+def test_on_object_storage(server: Server, otf: Otf, tmp_path: Path) -> None:
+    """Batches of deletes, a quarantine in the same bucket, and back."""
+    warehouse = f"s3://{BUCKET}/orphans"
+    catalog = iceberg_catalog(tmp_path, warehouse, server.pyiceberg())
+    ids = write_iceberg(catalog, "t", files=4, rows=50)
+    key = "orphans/db/t"
+    live = set(server.keys(key))
+    io = catalog.load_table("db.t").io
+    strays = [f"data/stray {n} 50%.parquet" for n in range(1200)]
+    for stray in strays:
+        with io.new_output(f"s3://{BUCKET}/{key}/{stray}").create(overwrite=True) as out:
+            out.write(b"rubbish")
+    cloud = otf.having(server.environment())
+    reference, options = "sql.db.t", otf_config(tmp_path, warehouse)
+    young = cloud.run("orphans", reference, *options, "--yes", "--output", "json").document()
+    assert (young["outcome"], young["report"]["skipped"]) == ("nothing-to-do", [{"why": "young", "count": 1200}]), young
+    now = ["--older-than", "0s", "--unsafe-retention", "--output", "json"]
+    aside = ["--quarantine", f"s3://{BUCKET}/aside"]
+    time.sleep(1.1)
+    moved = cloud.run("orphans", reference, *options, *aside, *now, "--yes").document()
+    assert (moved["outcome"], moved["report"]["deleted"]) == ("landed", 1200), moved
+    assert set(server.keys(key)) == live
+    back = cloud.run("orphans", reference, *options, *aside, "--restore", "--yes", "--output", "json").document()
+    assert (back["outcome"], back["report"]["restored"]) == ("landed", 1200), back
+    time.sleep(1.1)
+    done = cloud.run("orphans", f"s3a://{BUCKET}/{key}/", *now, "--yes").document()
+    assert (done["outcome"], done["report"]["deleted"]) == ("landed", 1200), done
+    assert set(server.keys(key)) == live
+    require_rows(catalog.load_table("db.t").scan().to_arrow(), ids, "through the catalog")
