@@ -284,6 +284,28 @@ fn orphan_shared_with_a_table_that_cannot_be_read() {
     });
 }
 
+/// Two tables of two catalogs in one folder, or one that was made again where another was dropped.
+#[test]
+fn orphan_shared_metadata_folder() {
+    runtime().block_on(async {
+        let bed = Bed::naming("/w/t", &["/w/t/data/mine"], &json!({})).await;
+        let mine = document("/w/t", &["/w/t/data/mine"], &json!({}));
+        for n in [2, 5] {
+            bed.put(&bed.key(&format!("metadata/v{n}.metadata.json")), mine.to_string().into_bytes()).await;
+        }
+        let mut other = document("/w/t", &["/w/t/data/of-other"], &json!({}));
+        other["table-uuid"] = "00000000-0000-4000-8000-000000000002".into();
+        bed.put(&bed.key("metadata/00003-0a.metadata.json"), other.to_string().into_bytes()).await;
+        let mut earlier = other.clone();
+        earlier["statistics"] = json!([]);
+        bed.put(&bed.key("metadata/00002-0b.metadata.json"), earlier.to_string().into_bytes()).await;
+        for below in ["data/mine", "data/of-other", "data/stray"] {
+            bed.plant(below, 10).await;
+        }
+        bed.deletes(&defaults(), &["data/stray", "metadata/v1.metadata.json", "metadata/v2.metadata.json"]).await;
+    });
+}
+
 #[test]
 fn orphan_shared_with_a_table_that_it_lies_in() {
     runtime().block_on(async {

@@ -8,7 +8,7 @@ use otf::error::Kind;
 use otf::ops::document::Outcome;
 use otf::ops::orphans::Options;
 use otf::ops::orphans::plan::Why;
-use otf::store::faulty::{Fault, Faults};
+use otf::store::faulty::{Call, Fault, Faults};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value as Json, json};
@@ -242,11 +242,10 @@ fn a_file_that_is_committed_while_the_run_is_under_way_stays() {
             bed.run_over(&faults.over(aged), "an-operation", &defaults()).await.unwrap();
             faults.calls()
         };
-        let first_delete = calls.iter().position(|call| call.operation == "delete").unwrap() as u64 + 1;
+        let first_delete = calls.iter().position(|call| call.operation == "delete").unwrap();
         // Until the newest version is looked for, for the last time before deleting, a commit is seen.
-        let before = calls.iter().take(first_delete as usize);
-        let reread = before.rev().position(|call| call.operation == "list" && call.key.ends_with("/metadata")).unwrap() as u64;
-        let reread = first_delete - reread;
+        let looks = |call: &Call| call.operation == "list" && call.key.ends_with("/metadata");
+        let reread = calls[..first_delete].iter().rposition(looks).unwrap() + 1;
         for call in 1..=reread {
             let bed = with_strays(&original).await;
             let name = "metadata/v3.metadata.json";
@@ -254,7 +253,7 @@ fn a_file_that_is_committed_while_the_run_is_under_way_stays() {
             next["statistics"] = json!([{"snapshot-id": 1, "statistics-path": format!("{}/{}", bed.root, STRAYS[0]), "file-size-in-bytes": 7,
                 "file-footer-size-in-bytes": 1, "blob-metadata": []}]);
             next["metadata-log"].as_array_mut().unwrap().push(json!({"timestamp-ms": 1, "metadata-file": format!("{}/{name}", bed.root)}));
-            let faults = Faults::at(call, Fault::Hold);
+            let faults = Faults::at(call as u64, Fault::Hold);
             let held: Arc<dyn ObjectStore> = faults.over(Arc::<Aged>::clone(&bed.aged));
             let run = async { bed.run_over(&held, "an-operation", &defaults()).await };
             let rival = async {
@@ -266,7 +265,7 @@ fn a_file_that_is_committed_while_the_run_is_under_way_stays() {
             done.unwrap();
             let now = bed.keys().await;
             let there: Vec<bool> = STRAYS.iter().map(|stray| now.contains(&bed.key(stray))).collect();
-            assert_eq!(there, [true, false, false], "committed before call {call}: {:?}", calls.get(call as usize - 1));
+            assert_eq!(there, [true, false, false], "committed before call {call}: {:?}", calls.get(call - 1));
         }
     });
 }

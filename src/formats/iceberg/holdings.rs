@@ -4,20 +4,19 @@
 //! that was written after the current one (the hint may be stale, the catalog may be behind), the log of earlier metadata, and the metadata files by
 //! which readers walk from the hint to the newest one: with a gap among them they would stop at an old state.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value as Json;
 
-use super::features;
 use super::manifest::{Entry, FileContent, ManifestReader};
 use super::manifest_list::{self, ManifestFile};
 use super::metadata::Metadata;
+use super::metadata_files::MetadataFiles;
 use super::table::IcebergVersion;
 use crate::error::{Error, Result};
-use crate::formats::TableVersion;
 use crate::location::Location;
 use crate::model::{FileKind, Holding};
 use crate::store::Store;
@@ -25,13 +24,11 @@ use crate::units::Bytes;
 
 /// How many manifest lists or manifests are fetched ahead.
 const AHEAD: usize = 8;
-/// The file in which file-system tables note their current version.
-const HINT: &str = "version-hint.text";
 
 /// Every file that `version` and metadata which follows it lead to.
 pub(super) fn holdings(version: &IcebergVersion) -> BoxStream<'_, Result<Holding>> {
     let start = async move {
-        let files = MetadataFiles::of(version).await?;
+        let mut files = MetadataFiles::of(version).await?;
         let documents = files.documents(version).await?;
         let own = files.walked.into_iter().map(|file| Ok(held(file, FileKind::Metadata, None)));
         Ok::<_, Error>(stream::iter(own.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents)))
@@ -60,75 +57,6 @@ pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>) -> BoxStream<'st
 
 const fn held(location: Location, kind: FileKind, size: Option<Bytes>) -> Holding {
     Holding { location, kind, size }
-}
-
-/// Metadata files of the table's folders, besides those that the current one names.
-#[derive(Default)]
-struct MetadataFiles {
-    /// Those whose numbers are greater than the current one's; all that have one, where that has none.
-    newer: BTreeSet<Location>,
-    /// The hints, and what readers pass on their way from there to the newest file.
-    walked: Vec<Location>,
-}
-
-impl MetadataFiles {
-    async fn of(version: &IcebergVersion) -> Result<Self> {
-        let (current, store) = (&version.scan.metadata.file, &version.scan.store);
-        let own = number(current.name()).unwrap_or(0);
-        let mut found = Self::default();
-        for folder in version.metadata_folders() {
-            let hint = folder.child(HINT);
-            let hinted = store.get_if_exists(&hint).await?.and_then(|text| hinted(&text));
-            found.walked.push(hint);
-            let mut files = store.list(&folder);
-            while let Some(file) = files.try_next().await? {
-                let place = file.location;
-                let Some(number) = number(place.name()).filter(|_| place.parent().as_ref() == Some(&folder)) else { continue };
-                if hinted.is_some_and(|hinted| number >= hinted) {
-                    found.walked.push(place.clone());
-                }
-                if number > own && place != *current {
-                    found.newer.insert(place);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// The metadata of `version`, and that which was written after it.
-    async fn documents(&self, version: &IcebergVersion) -> Result<Vec<Arc<Metadata>>> {
-        let current = &version.scan.metadata;
-        features::located(current, version.pointer.opened_at())?;
-        let mut documents = vec![Arc::clone(current)];
-        for file in &self.newer {
-            let newer = |error: Error| {
-                error.about("metadata", file).hint(
-                    "this metadata file is newer than the current one: what it refers to must be known before anything is deleted; if it is not \
-                     part of the table, remove it",
-                )
-            };
-            // A writer that lost a race may have taken its file back.
-            if let Some(bytes) = version.scan.store.get_if_exists(file).await? {
-                documents.push(Arc::new(Metadata::parse(&bytes, file, version.pointer.opened_at()).map_err(newer)?));
-            }
-        }
-        Ok(documents)
-    }
-}
-
-/// The number that a hint leads to: itself, or that of the file whose name it begins.
-fn hinted(text: &[u8]) -> Option<u64> {
-    let text = String::from_utf8_lossy(text);
-    let text = text.trim();
-    text.parse().ok().or_else(|| number(&format!("{text}.metadata.json")))
-}
-
-/// The number in the name of a metadata file: `v7.metadata.json`, `00007-<uuid>.metadata.json`, packed or not.
-fn number(name: &str) -> Option<u64> {
-    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".metadata.json")?;
-    let stem = stem.strip_suffix(".gz").unwrap_or(stem);
-    let digits = stem.strip_prefix('v').or_else(|| stem.split_once('-').map(|(digits, _)| digits))?;
-    digits.parse().ok()
 }
 
 /// What a document itself names: its own file, those before it, statistics.
@@ -208,19 +136,5 @@ fn kind(entry: &Entry) -> FileKind {
         FileContent::Positions if entry.format == "puffin" => FileKind::DeletionVectors,
         FileContent::Positions => FileKind::PositionDeletes,
         FileContent::Equality => FileKind::EqualityDeletes,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_files_are_ordered_by_the_numbers_in_their_names() {
-        let names = ["v7.metadata.json", "v7.gz.metadata.json", "v7.metadata.json.gz", "00007-0a1b.metadata.json"];
-        assert!(names.iter().all(|name| number(name) == Some(7)));
-        assert_eq!([&b"12\n"[..], b"00012-0a1b", b"v12"].map(hinted), [Some(12); 3]);
-        assert_eq!(hinted(b"soon"), None);
-        assert!(["x.metadata.json", "v7.json", "version-hint.text", "v.metadata.json"].iter().all(|name| number(name).is_none()));
     }
 }

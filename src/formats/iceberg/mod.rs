@@ -25,6 +25,7 @@ mod manifest_schema;
 mod manifest_summary;
 mod manifest_write;
 mod metadata;
+mod metadata_files;
 mod names;
 mod output;
 mod past;

@@ -3,7 +3,7 @@
 //! Below the quarantine's folder each run has one of its own: `<operation>/moved-<n>.json` says, a line a file, what was moved from where to where. It
 //! is written before the files it names are touched, so that a killed run can be undone too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use crate::units::Bytes;
 const LIST: &str = "moved-";
 /// How many files are copied at the same time.
 const COPIES: usize = 8;
+
+/// How many reasons for failures are told.
+const ERRORS: usize = 10;
 
 /// A file that was moved: a line of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +89,10 @@ pub(super) struct Restored {
     /// Their bytes.
     pub(super) bytes: Bytes,
     /// Their names, the first by name.
-    pub(super) names: std::collections::BTreeSet<String>,
-    /// Files whose place is taken, by the reason.
+    pub(super) names: BTreeSet<String>,
+    /// Files that could not be brought back, most often because their place is taken.
+    pub(super) failed: u64,
+    /// Why, for the first of them.
     pub(super) errors: Vec<Error>,
 }
 
@@ -132,7 +137,10 @@ pub(super) async fn restore(store: &Store, quarantine: &Location, roots: &[Locat
                 }
                 Err(error) => {
                     complete = false;
-                    restored.errors.push(error);
+                    restored.failed += 1;
+                    if restored.errors.len() < ERRORS {
+                        restored.errors.push(error);
+                    }
                 }
             }
         }

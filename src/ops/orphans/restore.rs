@@ -9,9 +9,6 @@ use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::totals::totals;
 
-/// How many reasons for failures are told.
-const ERRORS: usize = 10;
-
 /// Brings files of `table` back from `place`, where they were set aside by any run; only says what it would do unless `agreed`.
 ///
 /// # Errors
@@ -34,8 +31,8 @@ pub async fn restore(table: &dyn Table, place: &Location, shown: usize, agreed: 
         found: restored.files,
         restored: restored.files,
         quarantine: Some(place.to_string()),
-        failed: restored.errors.len() as u64,
-        errors: restored.errors.iter().take(ERRORS).map(ToString::to_string).collect(),
+        failed: restored.failed,
+        errors: restored.errors.iter().map(ToString::to_string).collect(),
         ..Report::default()
     };
     let outcome = match (agreed, report.restored, report.failed) {

@@ -13,7 +13,7 @@ use crate::ops::territory::Foreign;
 use crate::units::Bytes;
 
 /// How many versions of a plan people are shown.
-const SHOWN: usize = 20;
+const SHOWN: usize = 10;
 
 /// A document of this verb.
 pub(super) type ExpireDocument = Document<PlanDocument, Report>;
@@ -83,7 +83,7 @@ fn plan(text: &mut String, plan: &PlanDocument, outcome: Outcome, paint: Paint) 
         }
         let total: u64 = plan.delete.0.values().sum();
         if !plan.files.is_empty() && total > plan.files.len() as u64 {
-            line(text, &paint.dim(&format!("  … and {} more", plural(total - plan.files.len() as u64, "file"))));
+            line(text, &paint.dim(&format!("  … and {}", plural(total - plan.files.len() as u64, "more file"))));
         }
         left(text, &plan.left, paint);
     }
@@ -92,7 +92,7 @@ fn plan(text: &mut String, plan: &PlanDocument, outcome: Outcome, paint: Paint) 
 
 fn more(text: &mut String, all: usize, paint: Paint) {
     if let Some(more) = all.checked_sub(SHOWN).filter(|more| *more > 0) {
-        line(text, &paint.dim(&format!("… and {} more (all of them with --output json)", plural(more as u64, "version"))));
+        line(text, &paint.dim(&format!("… and {} (all of them with --output json)", plural(more as u64, "more version"))));
     }
 }
 
