@@ -57,7 +57,7 @@ fn steady(text: &str, folder: &Path) -> String {
         let mut words: Vec<String> = line.trim_end().split(' ').map(word).collect();
         // A whole number of milliseconds is as unsteady as a broken one of seconds.
         for at in 1..words.len() {
-            if words[at] == "UNIT" && words[at - 1].bytes().all(|b| b.is_ascii_digit()) {
+            if words[at] == "UNIT" && !words[at - 1].is_empty() && words[at - 1].bytes().all(|b| b.is_ascii_digit()) {
                 words[at - 1] = "MEASURE".into();
             }
         }
