@@ -10,7 +10,7 @@ mod tests;
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, UnaryOperator, Value as SqlValue, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::model::predicate::{Comparison, Pattern, PatternPart, Predicate};
@@ -20,6 +20,8 @@ use crate::model::{Field, Primitive, Schema, Type, Value};
 const MOST_TOKENS: usize = 2_000;
 /// Brackets within brackets a filter may hold: the parser tries several readings of each, so that its time doubles with every level.
 const MOST_BRACKETS: usize = 16;
+/// Names that dots join to a path: as with brackets, the parser tries several readings at each dot where the path turns out to be none.
+const MOST_NAMES: usize = 16;
 /// Columns an error names at most.
 const MOST_COLUMNS: usize = 40;
 
@@ -43,8 +45,10 @@ pub fn parse(text: &str, schema: &Schema) -> Result<Predicate> {
     if tokens.iter().filter(|token| !plain(&token.token)).count() > MOST_TOKENS {
         return Err(Error::usage("the filter has too many parts").about("most", MOST_TOKENS).hint("write many values as column IN (…)"));
     }
-    if depth(tokens.iter().map(|token| &token.token)) > MOST_BRACKETS {
-        return Err(Error::usage("the filter is nested too deeply").about("most", MOST_BRACKETS));
+    for (found, most) in [(depth(tokens.iter().map(|token| &token.token)), MOST_BRACKETS), (path(&tokens), MOST_NAMES)] {
+        if found > most {
+            return Err(Error::usage("the filter is nested too deeply").about("most", most));
+        }
     }
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let expression = parser.parse_expr().map_err(|error| match error {
@@ -72,6 +76,22 @@ fn depth<'a>(tokens: impl Iterator<Item = &'a Token>) -> usize {
         deepest = deepest.max(open);
     }
     deepest
+}
+
+/// How many dots follow each other with nothing but a name between them, at most.
+fn path(tokens: &[TokenWithSpan]) -> usize {
+    let (mut dots, mut names, mut longest) = (0_usize, 0_usize, 0);
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        if token.token == Token::Period {
+            (dots, names) = (dots + 1, 0);
+        } else {
+            names += 1;
+            // Two in a row belong to two paths.
+            dots = if names > 1 { 0 } else { dots };
+        }
+        longest = longest.max(dots);
+    }
+    longest
 }
 
 /// Where in the filter something stands.

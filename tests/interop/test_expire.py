@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from conftest import Maker
+from support.iceberg_cases import VECTORS
 from support.otf import Otf
 from support.readers import Readers
 from support.rows import multiset, require_equal
@@ -54,7 +55,7 @@ def snapshots(readers: Readers, name: str) -> dict[str, Counter[str]]:
 def test_every_version_that_stays_is_read_and_nothing_else_is_left(
         catalog: str, version: int, readers: Readers, otf: Otf, make: Maker, sql_options: list[str]) -> None:
     """Branches and tags keep what they hold; Spark's own procedures have nothing left to do."""
-    case = Case(f"expire_v{version}", (), 0, catalog=catalog)
+    case = Case(f"expire_v{version}", (), 0, catalog=catalog, blind=VECTORS if version == 3 else {})
     table = make("iceberg", case)
     history(readers, table.spark, version)
     before = snapshots(readers, table.spark)
@@ -68,7 +69,8 @@ def test_every_version_that_stays_is_read_and_nothing_else_is_left(
     for snapshot, rows in after.items():
         require_equal(before[snapshot], rows, f"snapshot {snapshot} afterwards")
     require_equal(now, readers.agreed(table, case), "the current rows afterwards")
-    pyiceberg_reads_all(table, after)
+    if "pyiceberg" not in case.blind:
+        pyiceberg_reads_all(table, after)
     assert expire(otf, table, sql_options)["outcome"] == "nothing-to-do"
     spark_finds_nothing(readers, table)
 

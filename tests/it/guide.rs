@@ -54,7 +54,13 @@ fn steady(text: &str, folder: &Path) -> String {
     let text = text.replace(&folder.display().to_string(), "FOLDER");
     let mut out = String::new();
     for line in text.lines() {
-        let words: Vec<String> = line.trim_end().split(' ').map(word).collect();
+        let mut words: Vec<String> = line.trim_end().split(' ').map(word).collect();
+        // A whole number of milliseconds is as unsteady as a broken one of seconds.
+        for at in 1..words.len() {
+            if words[at] == "UNIT" && !words[at - 1].is_empty() && words[at - 1].bytes().all(|b| b.is_ascii_digit()) {
+                words[at - 1] = "MEASURE".into();
+            }
+        }
         // Columns are as wide as their widest value: only the words are compared.
         let words: Vec<&str> =
             words.iter().map(String::as_str).filter(|word| !word.is_empty() && !word.chars().all(|c| c == '─')).collect();

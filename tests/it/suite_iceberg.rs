@@ -8,10 +8,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use otf::error::Kind;
-use otf::formats::OutputWishes;
 use otf::model::DataFile;
 use otf::model::predicate::Predicate;
-use otf::ops::compact::plan::{Leave, Policy, expected_outputs};
+use otf::ops::compact::plan::Leave;
 use otf::ops::compact::{Finished, Options};
 use otf::ops::document::Outcome;
 use otf::store::faulty::{Fault, Faults};
@@ -33,19 +32,6 @@ async fn parted() -> Original {
     let files = (0..8).map(|n| File { partition: partitions[n / 2].to_vec(), ids: n as i64 * 3..n as i64 * 3 + 3 });
     write(&PARTED, &files.collect::<Vec<_>>()).await
 }
-
-/// Text that does not compress.
-const NOISE: Recipe = Recipe {
-    text: |id| {
-        let mut state = id.cast_unsigned().wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let word = |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            format!("{:016x}", state ^ (state >> 29))
-        };
-        (0..2).map(word).collect()
-    },
-    ..PLAIN
-};
 
 fn everything() -> Options {
     Options { rewrite_all: true, max_concurrent_groups: Some(1), ..Options::default() }
@@ -204,30 +190,6 @@ fn iceberg_suite_18_a_filter_chooses_whole_files_and_loses_no_row() {
         assert_eq!((done.report.files_removed, done.report.files_added), (2, 1));
         assert_eq!(original.live_files(&table).await.iter().filter(|name| before.contains(name)).count(), 2);
         rows_unchanged(&original, &table).await;
-    });
-}
-
-/// Compacts a table with files of `rows`, towards files of `share` per cent of all bytes; returns how many files went and came, and how many the
-/// plan had foreseen.
-async fn towards(rows: &[i64], share: u64) -> (u64, u64, u64) {
-    let original = write(&NOISE, &unparted(rows)).await;
-    let table = original.lay_out().await;
-    let bytes: Bytes = files(&original, &table).await.iter().map(|file| file.size).sum();
-    let output = OutputWishes { target_file_size: Some(bytes.percent(share)), ..OutputWishes::default() };
-    let options = Options { output, min_input_files: Some(rows.len().max(2)), ..Options::default() };
-    let foreseen = expected_outputs(bytes, &Policy::resolve(&options.wishes(), bytes).unwrap());
-    let done = compacted(&original, &table, &options).await;
-    rows_unchanged(&original, &table).await;
-    (done.report.files_removed, done.report.files_added, foreseen)
-}
-
-#[test]
-fn iceberg_suite_19_to_21_files_are_split_and_joined_to_the_size_asked_for() {
-    runtime().block_on(async {
-        // One file of twice the target; small, medium and huge; four that are too large to be joined in pairs.
-        assert_eq!(towards(&[80_000], 51).await, (1, 2, 2));
-        assert_eq!(towards(&[2_000, 18_000, 80_000], 26).await, (3, 4, 4));
-        assert_eq!(towards(&[25_000; 4], 36).await, (4, 3, 3));
     });
 }
 

@@ -4,6 +4,7 @@ use super::upkeep::{Verb, line, open, plural, show, state};
 use crate::cli::options::TableArgs;
 use crate::cli::session::Session;
 use crate::error::Result;
+use crate::formats::FormatName;
 use crate::ops::Parts;
 use crate::ops::restore::plan::{PlanDocument, Share};
 use crate::ops::restore::{Options, run};
@@ -53,7 +54,12 @@ pub async fn run(args: &RestoreArgs, session: &Session) -> Result<u8> {
     let verb = Verb { name: "restore", table, operation: &operation, start: parts.clock.now() };
     let finished = run::run(table, &operation, &options, agreed, parts).await?;
     let document = verb.document(finished, parts);
-    let is_empty = document.base_version.as_deref() == Some(document.plan.to.as_str());
+    let plan = &document.plan;
+    let is_empty = match table.format() {
+        // It would point at another version even where the files are the same.
+        FormatName::Iceberg => document.base_version.as_deref() == Some(plan.to.as_str()),
+        FormatName::Delta => plan.goes.files == 0 && plan.comes_back.files == 0 && !plan.rules_differ,
+    };
     show(&document, &text(&document.plan), is_empty, session)
 }
 

@@ -185,3 +185,13 @@ fn brackets_within_brackets_are_read_up_to_a_depth_that_takes_no_time() {
         assert_eq!(parse(&endless, &schema()).unwrap_err().message(), "the filter is nested too deeply");
     }
 }
+
+#[test]
+fn paths_of_names_are_read_up_to_a_length_that_takes_no_time() {
+    for path in ["s.".repeat(38), "id = s.".to_string() + &"\"s\". ".repeat(38), format!("NOT ({}x IS NULL", "a.".repeat(500))] {
+        assert_eq!(parse(&path, &schema()).unwrap_err().message(), "the filter is nested too deeply", "{path}");
+    }
+    // As long as it may be, and no path.
+    assert_eq!(parse(&"s.".repeat(16), &schema()).unwrap_err().message(), "the filter is not a SQL condition");
+    assert!(parse(&["address.street IS NULL"; 40].join(" AND "), &schema()).is_ok());
+}

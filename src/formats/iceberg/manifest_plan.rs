@@ -280,7 +280,13 @@ fn clusters(items: Vec<Item>, target: u64) -> Vec<Cluster> {
                 }
             }
             _ => {
-                out.push(Cluster { members: vec![item.at], high: item.high, overlaps: false, is_large, is_small: item.length < target / 2 })
+                out.push(Cluster {
+                    members: vec![item.at],
+                    high: item.high,
+                    overlaps: false,
+                    is_large,
+                    is_small: item.length < target / 2,
+                });
             }
         }
     }

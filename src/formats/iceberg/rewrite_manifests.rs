@@ -238,7 +238,7 @@ fn weigh(mut reader: ManifestReader, spec: &Spec, order: &[usize], sizes: &mut B
         if entry.status == Status::Deleted {
             continue;
         }
-        let key = Key::of(&*interner.partition(spec, columns.tuple(&entry))?.0, order);
+        let key = Key::of(&interner.partition(spec, columns.tuple(&entry))?.0, order);
         span = Some(match span {
             None => (key.clone(), key.clone()),
             Some((first, last)) => (if key < first { key.clone() } else { first }, if key > last { key.clone() } else { last }),

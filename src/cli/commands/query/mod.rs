@@ -98,13 +98,7 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
     let store = session.store()?;
     let opener = Opener { session, store: &store, layout: args.table_format };
     if args.explain {
-        if args.to.is_some() || !matches!(output, Output::Text | Output::Json) {
-            return Err(Error::usage("what a query would read is printed as text or as JSON").hint("leave --to out, or use --output json"));
-        }
-        let start = session.system.clock.now();
-        let explained = query::explain(&request, &opener, session.sql(&store).as_ref()).await?;
-        explain::show(&explained, session.ms_since(start), &session.ui)?;
-        return Ok(0);
+        return explained(args, &request, &opener).await;
     }
     let answer = query::run(&request, &opener, session.sql(&store).as_ref()).await?;
     let sink = match &args.to {
@@ -126,6 +120,18 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
     } else if let Some(file) = &args.to {
         tracing::info!(target: "otf", rows = count(written), file = %file.display(), "written");
     }
+    Ok(0)
+}
+
+/// Prints what the query of `request` would read.
+async fn explained(args: &QueryArgs, request: &statement::Request<'_>, opener: &Opener<'_>) -> Result<u8> {
+    let session = opener.session;
+    if args.to.is_some() || !matches!(session.ui.output, Output::Text | Output::Json) {
+        return Err(Error::usage("what a query would read is printed as text or as JSON").hint("leave --to out, or use --output json"));
+    }
+    let start = session.system.clock.now();
+    let explained = query::explain(request, opener, session.sql(opener.store).as_ref()).await?;
+    explain::show(&explained, session.ms_since(start), &session.ui)?;
     Ok(0)
 }
 

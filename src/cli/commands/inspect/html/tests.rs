@@ -46,7 +46,7 @@ fn snapshot(names: &[String]) -> Snapshot {
         location: Location::parse("/tmp/<script>t").unwrap(),
         version: Some(Version(7)),
         time: Some(Timestamp(0)),
-        schema: Schema { fields: names.iter().map(field).collect(), ..Schema::default() },
+        schema: Schema { fields: names.iter().map(field).collect() },
         partitioning: names.to_vec(),
         properties: BTreeMap::new(),
         protocol: "v2".into(),

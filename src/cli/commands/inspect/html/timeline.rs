@@ -116,9 +116,9 @@ fn clock(time: i64, span: i64) -> String {
     let text = Timestamp(time).to_string();
     let (from, to) = match span {
         0 => (0, 16),
-        ..120_000 => (11, 19),
-        ..DAY_MS => (11, 16),
-        ..172_800_000 => (5, 16),
+        1..120_000 => (11, 19),
+        120_000..DAY_MS => (11, 16),
+        DAY_MS..172_800_000 => (5, 16),
         _ => (0, 10),
     };
     let part = if text.len() == 24 { text.get(from..to).unwrap_or(&text) } else { text.get(..16).unwrap_or(&text) };
