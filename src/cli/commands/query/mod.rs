@@ -13,6 +13,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 
 use crate::cli::options::key_value;
 use crate::cli::session::Session;
@@ -106,7 +107,17 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
         None => Sink::stdout(),
     };
     let mut rows = writer(output, &answer.schema, sink, args.max_rows.unwrap_or(SHOWN), session)?;
-    let mut batches = answer.rows;
+    let written = write_all(answer.rows, rows.as_mut()).await?;
+    if let Some(remark) = rows.end()? {
+        session.ui.remark(&remark);
+    } else if let Some(file) = &args.to {
+        tracing::info!(target: "otf", rows = count(written), file = %file.display(), "written");
+    }
+    Ok(0)
+}
+
+/// Writes batches until they end or no more are wanted; returns how many rows that were.
+async fn write_all(mut batches: BoxStream<'static, Result<RecordBatch>>, rows: &mut dyn Rows) -> Result<u64> {
     let mut written: u64 = 0;
     while let Some(batch) = batches.try_next().await? {
         written = written.saturating_add(batch.num_rows() as u64);
@@ -114,13 +125,7 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
             break;
         }
     }
-    drop(batches);
-    if let Some(remark) = rows.end()? {
-        session.ui.remark(&remark);
-    } else if let Some(file) = &args.to {
-        tracing::info!(target: "otf", rows = count(written), file = %file.display(), "written");
-    }
-    Ok(0)
+    Ok(written)
 }
 
 /// Prints what the query of `request` would read.
