@@ -128,19 +128,6 @@ fn a_restore_survives_whatever_happens_at_any_call() {
 }
 
 #[test]
-fn a_restore_of_a_delta_table_survives_whatever_happens_at_any_call() {
-    runtime().block_on(async {
-        let original = Original::delta("/t", 2).await;
-        let deed = Deeds::Restore(At::Version(Version(2)));
-        let table = original.lay_out().await;
-        let done = deed.run(&original, &table, 1, "rehearsal").await.unwrap();
-        let rows = original.read(&table).await;
-        assert_eq!((done.after.unwrap().rows, rows.len() < original.rows.len()), (rows.len() as u64, true));
-        Case { original, deed, rows }.sweep(15).await;
-    });
-}
-
-#[test]
 fn a_new_tag_survives_whatever_happens_at_any_call() {
     runtime().block_on(async {
         for original in [Original::iceberg("iceberg_v3_dv").await, Original::iceberg_in_sql("iceberg_v2_posdeletes").await] {
