@@ -83,7 +83,9 @@ fn a_branch_is_compacted_alone_and_a_tag_is_read_only() {
     let run = |words: &[&str]| otf(folder, &[words, &["--map-location", &mapping]].concat());
     let (_, seen) = run(&["inspect", "copy#dev", "--refs"]);
     let listed = |name: &str, kind: &str, version: &Value| json!({"name": name, "type": kind, "version": version.to_string()});
-    assert_eq!(seen["refs"], json!([listed("dev", "branch", &first), listed("main", "branch", &second), listed("v1", "tag", &first)]));
+    let told = |one: &Value| json!({"name": one["name"], "type": one["type"], "version": one["version"]});
+    let refs: Vec<Value> = seen["refs"].as_array().unwrap().iter().map(told).collect();
+    assert_eq!(json!(refs), json!([listed("dev", "branch", &first), listed("main", "branch", &second), listed("v1", "tag", &first)]));
     assert_eq!((&seen["reference"], &seen["totals"]["rows"], &seen["version"]), (&json!("dev"), &json!(60), &json!(first.to_string())));
     let (status, done) = run(&["compact", "copy#dev", "--rewrite-all", "--yes"]);
     assert_eq!((status, &done["outcome"], &done["after"]["rows"]), (0, &json!("landed"), &json!(60)), "{done}");

@@ -29,7 +29,7 @@ const PARTED: Recipe = Recipe { parted_by: &["a", "b"], ..PLAIN };
 /// Two files of three rows in each of four partitions.
 async fn parted() -> Original {
     let partitions = [["1", "foo"], ["1", "bar"], ["2", "foo"], ["2", "bar"]];
-    let files = (0..8).map(|n| File { partition: partitions[n / 2].to_vec(), ids: n as i64 * 3..n as i64 * 3 + 3 });
+    let files = (0..8_usize).zip((0..).step_by(3)).map(|(n, first)| File { partition: partitions[n / 2].to_vec(), ids: first..first + 3 });
     write(&PARTED, &files.collect::<Vec<_>>()).await
 }
 
