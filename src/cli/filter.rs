@@ -10,11 +10,12 @@ mod tests;
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, UnaryOperator, Value as SqlValue, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::model::predicate::{Comparison, Pattern, PatternPart, Predicate};
 use crate::model::{Field, Primitive, Schema, Type, Value};
+use crate::ops::query::nesting::{depth, path};
 
 /// Operators and names a filter may hold. Each may deepen the tree, and a tree is walked on the stack; lists of literals are not counted.
 const MOST_TOKENS: usize = 2_000;
@@ -45,7 +46,7 @@ pub fn parse(text: &str, schema: &Schema) -> Result<Predicate> {
     if tokens.iter().filter(|token| !plain(&token.token)).count() > MOST_TOKENS {
         return Err(Error::usage("the filter has too many parts").about("most", MOST_TOKENS).hint("write many values as column IN (…)"));
     }
-    for (found, most) in [(depth(tokens.iter().map(|token| &token.token)), MOST_BRACKETS), (path(&tokens), MOST_NAMES)] {
+    for (found, most) in [(depth(&tokens), MOST_BRACKETS), (path(&tokens), MOST_NAMES)] {
         if found > most {
             return Err(Error::usage("the filter is nested too deeply").about("most", most));
         }
@@ -61,37 +62,6 @@ pub fn parse(text: &str, schema: &Schema) -> Result<Predicate> {
         return Err(unreadable().about("at", place(next.span.start)));
     }
     Reader { schema }.condition(&expression)
-}
-
-/// How many brackets are open at the same time, at most.
-fn depth<'a>(tokens: impl Iterator<Item = &'a Token>) -> usize {
-    let mut open = 0_usize;
-    let mut deepest = 0;
-    for token in tokens {
-        match token {
-            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
-            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(open);
-    }
-    deepest
-}
-
-/// How many dots follow each other with nothing but a name between them, at most.
-fn path(tokens: &[TokenWithSpan]) -> usize {
-    let (mut dots, mut names, mut longest) = (0_usize, 0_usize, 0);
-    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
-        if token.token == Token::Period {
-            (dots, names) = (dots + 1, 0);
-        } else {
-            names += 1;
-            // Two in a row belong to two paths.
-            dots = if names > 1 { 0 } else { dots };
-        }
-        longest = longest.max(dots);
-    }
-    longest
 }
 
 /// Where in the filter something stands.

@@ -6,6 +6,7 @@
 mod about;
 pub mod clauses;
 pub mod names;
+pub mod nesting;
 mod reads;
 mod relation;
 pub mod statement;

@@ -11,6 +11,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
 
 use super::clauses::{self, Clause, Clauses};
+use super::nesting::{depth, path};
 use super::reads;
 use crate::error::{Error, Result};
 use crate::model::{At, Version};
@@ -18,6 +19,10 @@ use crate::units::parse_time;
 
 /// Expressions nested deeper than this are refused: they are walked on the stack.
 const DEEPEST: usize = 100;
+/// Brackets within brackets a statement may hold.
+const MOST_BRACKETS: usize = 20;
+/// Names that dots join to a path.
+const MOST_NAMES: usize = 16;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -83,6 +88,13 @@ fn parse(text: &str) -> Result<(Statement, Clauses)> {
         .map_err(|error| unreadable().about("at", clauses::place(error.location)))?;
     let (tokens, clauses) = clauses::take(tokens)?;
     reads::check_first(&tokens)?;
+    for (found, most) in [(depth(&tokens), MOST_BRACKETS), (path(&tokens), MOST_NAMES)] {
+        if found > most {
+            return Err(Error::usage("the query is nested too deeply")
+                .about("most", most)
+                .hint("give inner parts a name: WITH name AS (…)"));
+        }
+    }
     let mut parser = Parser::new(&dialect).with_recursion_limit(DEEPEST).with_tokens_with_locations(tokens);
     let statements = parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => Error::usage("the query is nested too deeply"),
@@ -344,6 +356,18 @@ mod tests {
         assert_eq!(kind("SELECT 1; SELECT 2"), Kind::Usage);
         assert_eq!(kind("SELEKT 1"), Kind::Usage);
         assert_eq!(kind(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), Kind::Usage);
+    }
+
+    /// The parser tries several readings at each bracket and each dot: these kept it busy for longer than anybody waits.
+    #[test]
+    fn statements_are_read_up_to_a_depth_that_takes_no_time() {
+        let nested = |levels: usize| format!("SELECT {}1{}", "(".repeat(levels), ")".repeat(levels));
+        assert!(read(&request(&nested(MOST_BRACKETS), &[])).is_ok());
+        for endless in [nested(MOST_BRACKETS + 1), format!("SELECT {}1", "NOT (".repeat(26)), format!("SELECT 1 WHERE {}", "s.".repeat(38))]
+        {
+            let error = read(&request(&endless, &[])).unwrap_err();
+            assert_eq!((error.kind(), error.message()), (Kind::Usage, "the query is nested too deeply"), "{endless}");
+        }
     }
 
     #[test]
