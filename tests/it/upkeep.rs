@@ -346,6 +346,24 @@ fn delta_tables_have_no_branches_or_tags() {
     });
 }
 
+/// Ids given to columns are never given out again: their counter stays, and is no reason for a commit.
+#[test]
+fn a_delta_version_that_differs_in_nothing_that_goes_back_is_there_already() {
+    runtime().block_on(async {
+        let bench = Bench::of(Original::delta("/t", 2).await).await;
+        let log = bench.original.root.child("_delta_log");
+        let first = over(&bench.table).get(&log.child(&format!("{:020}.json", 0))).await.unwrap();
+        let lines = std::str::from_utf8(&first).unwrap().lines();
+        let mut rules: serde_json::Value = serde_json::from_str(lines.into_iter().find(|line| line.contains("metaData")).unwrap()).unwrap();
+        rules["metaData"]["configuration"]["delta.columnMapping.maxColumnId"] = json!("9");
+        let (before, rows) = (bench.current().await, bench.rows().await);
+        bench.original.put_new(&bench.table, &format!("_delta_log/{:020}.json", before.0 + 1), rules.to_string()).await;
+        let ended = bench.run(Deeds::Restore(At::Version(before))).await;
+        assert_eq!((ended.outcome, ended.versions), (Outcome::NothingToDo, Vec::new()));
+        assert_eq!((bench.current().await, bench.rows().await), (Version(before.0 + 1), rows));
+    });
+}
+
 #[test]
 fn commits_of_ours_are_not_older_than_those_before_them() {
     runtime().block_on(async {

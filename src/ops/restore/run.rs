@@ -67,8 +67,11 @@ pub async fn run(
         return Ok(Finished { outcome, base_version, versions: Vec::new(), before, after: None, plan, report: None, error: None });
     }
     let decide = Restore { operation, from, to, is_there };
-    let Carried { outcome, versions, after, error, leftovers_removed, .. } =
+    let Carried { outcome, versions, after, error, leftovers_removed, newest } =
         carry_out(table, &base, operation, &decide, (before, parts)).await?;
+    // Some rules never go back (ids given to columns, features of the log): where nothing else differs, the format makes no commit.
+    let is_as_it_was = newest.is_some_and(|newest| newest.state_id() == base.state_id());
+    let outcome = if is_as_it_was { Outcome::NothingToDo } else { outcome };
     let report = Some(Report { files_checked: survey.checked, leftovers_removed });
     Ok(Finished { outcome, base_version, versions, before, after, plan, report, error })
 }
