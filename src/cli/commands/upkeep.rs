@@ -1,4 +1,4 @@
-//! What verbs have in common that change a table's references, its current version or its lists of files.
+//! What verbs have in common that change a table: opening it, the document, words for people.
 
 use std::fmt::Write;
 

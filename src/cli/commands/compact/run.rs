@@ -2,9 +2,10 @@
 
 use super::show::{self, CompactDocument};
 use super::{CompactArgs, settings};
+use crate::cli::commands::upkeep::open;
 use crate::cli::filter;
 use crate::cli::session::Session;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::Table;
 use crate::model::OperationId;
 use crate::ops::Parts;
@@ -22,13 +23,8 @@ use crate::wiring::system::{operation_id, peak_memory_bytes};
 pub async fn run(args: &CompactArgs, session: &Session) -> Result<u8> {
     let asked = settings::asked(args, &session.settings.config.compact)?;
     let store = session.store()?;
-    let opened = session.open(&args.table, &store).await?;
     let agreed = session.settings.yes && !session.settings.dry_run;
-    if opened.read_only && agreed {
-        return Err(Error::refused("a metadata file is one exact state of a table and cannot be changed")
-            .about("location", opened.table.location())
-            .hint("name the table's folder, or its name in a catalog"));
-    }
+    let opened = open(&args.table, session, &store, agreed).await?;
     let filter = match &args.filter {
         Some(text) => Some(filter::parse(text, &opened.table.load().await?.snapshot().schema)?),
         None => None,

@@ -2,8 +2,9 @@
 
 use super::ExpireArgs;
 use super::show::{self, ExpireDocument};
+use crate::cli::commands::upkeep::open;
 use crate::cli::session::Session;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::Table;
 use crate::model::Version;
 use crate::ops::Parts;
@@ -27,13 +28,8 @@ pub async fn run(args: &ExpireArgs, session: &Session) -> Result<u8> {
     let names = session.ui.is_json() || session.settings.level >= tracing::level_filters::LevelFilter::INFO;
     let options = options(args, if names { NAMED } else { 0 })?;
     let store = session.store()?;
-    let opened = session.open(&args.table, &store).await?;
     let agreed = session.settings.yes && !session.settings.dry_run;
-    if opened.read_only && agreed {
-        return Err(Error::refused("a metadata file is one exact state of a table and cannot be changed")
-            .about("location", opened.table.location())
-            .hint("name the table's folder, or its name in a catalog"));
-    }
+    let opened = open(&args.table, session, &store, agreed).await?;
     let (engine, progress) = (session.engine(&store)?, session.progress());
     let parts = Parts {
         store: &store,

@@ -1,9 +1,8 @@
 //! What an expiry's plan and report look like for people.
 
-use std::fmt::Write;
-
+use crate::cli::commands::upkeep::{line, plural};
 use crate::cli::session::Session;
-use crate::cli::ui::{Paint, count, elapsed, table};
+use crate::cli::ui::{Paint, elapsed, table};
 use crate::error::Result;
 use crate::model::FileKind;
 use crate::ops::document::{Document, Outcome};
@@ -168,16 +167,4 @@ const fn why_left(why: WhyLeft) -> &'static str {
         WhyLeft::Foreign(Foreign::NotLookedAt) => "in one of too many folders to look at",
         WhyLeft::Asked(_) => "only metadata was to go",
     }
-}
-
-fn line(text: &mut String, words: &str) {
-    // Writing to a String cannot fail.
-    let written = writeln!(text, "{words}");
-    debug_assert!(written.is_ok());
-}
-
-/// `1 file`, `2 files`.
-fn plural(number: u64, word: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {word}{ending}", count(number))
 }

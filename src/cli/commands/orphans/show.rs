@@ -1,7 +1,6 @@
 //! What orphans look like for people.
 
-use std::fmt::Write;
-
+use crate::cli::commands::upkeep::{line, plural};
 use crate::cli::ui::{Paint, count, elapsed, table};
 use crate::ops::document::{Document, Outcome};
 use crate::ops::orphans::plan::Why;
@@ -30,7 +29,7 @@ pub(super) fn text(document: &OrphansDocument, paint: Paint) -> String {
 }
 
 fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
-    let held = if plan.held > 0 { format!("; {} are referred to", files(plan.held)) } else { String::new() };
+    let held = if plan.held > 0 { format!("; {} are referred to", plural(plan.held, "file")) } else { String::new() };
     line(text, &format!("searched {}{held}", plan.searched.join(", ")));
     for folder in &plan.not_searched {
         line(text, &format!("{} {}: {}", paint.warn("not searched"), folder.location, folder.why));
@@ -47,7 +46,7 @@ fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
             0 => "that were set aside".to_string(),
             _ => format!("that nothing refers to, written before {}", plan.older_than),
         };
-        line(text, &format!("\n{} {}, {}, {what}", paint.bold("found"), files(plan.found), plan.bytes));
+        line(text, &format!("\n{} {}, {}, {what}", paint.bold("found"), plural(plan.found, "file"), plan.bytes));
         for file in plan.files.iter().take(SHOWN) {
             line(text, &format!("  {file}"));
         }
@@ -87,17 +86,7 @@ fn ended(text: &mut String, document: &OrphansDocument, report: &Report, paint: 
     let memory = Bytes(document.peak_memory_bytes);
     let time = elapsed(document.elapsed_ms);
     let (number, bytes) = if report.restored > 0 { (report.restored, document.plan.bytes) } else { (report.deleted, report.bytes_freed) };
-    line(text, &format!("{word} {}, {bytes}, in {time}, peak memory {memory}", files(number)));
-}
-
-fn files(number: u64) -> String {
-    format!("{} file{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-fn line(text: &mut String, words: &str) {
-    // Writing to a String cannot fail.
-    let written = writeln!(text, "{words}");
-    debug_assert!(written.is_ok());
+    line(text, &format!("{word} {}, {bytes}, in {time}, peak memory {memory}", plural(number, "file")));
 }
 
 const fn why(why: Why) -> &'static str {
