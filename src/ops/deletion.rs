@@ -17,7 +17,7 @@ use crate::location::Location;
 use crate::model::{FileKind, Holding, OperationId, PlaceSet};
 use crate::ops::Parts;
 use crate::ops::leftovers::{self, Owner};
-use crate::store::Meta;
+use crate::store::{Gone, Meta};
 use crate::units::Bytes;
 
 /// What names of journals end with.
@@ -66,6 +66,8 @@ pub struct Journal {
 pub struct Deleted {
     /// What is gone.
     pub tally: Tally,
+    /// Files that were not there any more, as far as storage tells.
+    pub absent: u64,
     /// Files that are in use after all, and stay.
     pub spared: u64,
     /// Files that could not be deleted; the journal stays for the next run.
@@ -190,7 +192,8 @@ async fn delete(parts: Parts<'_>, files: Vec<Holding>, deleted: &mut Deleted) ->
         let mut failures = Vec::new();
         for (file, answer) in batch.iter().zip(answers) {
             match answer {
-                Ok(()) => deleted.tally.add(file),
+                Ok(Gone::Now) => deleted.tally.add(file),
+                Ok(Gone::Before) => deleted.absent += 1,
                 Err(error) => failures.push(error),
             }
         }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use futures::StreamExt;
 use object_store::path::Path;
 
-use super::{Resolve, storage_error};
+use super::{Gone, Resolve, storage_error};
 use crate::error::{Error, Result};
 use crate::location::Location;
 
 /// Deletes `locations`, in requests as large as their storage takes; the answers are in their order.
-pub(super) async fn delete_each(resolver: &dyn Resolve, locations: &[Location]) -> Vec<Result<()>> {
+pub(super) async fn delete_each(resolver: &dyn Resolve, locations: &[Location]) -> Vec<Result<Gone>> {
     let mut answers = Vec::with_capacity(locations.len());
     let same_home = |a: &Location, b: &Location| a.scheme() == b.scheme() && a.authority() == b.authority();
     for group in locations.chunk_by(same_home) {
@@ -21,7 +21,7 @@ pub(super) async fn delete_each(resolver: &dyn Resolve, locations: &[Location]) 
 }
 
 /// Deletes places of one storage.
-async fn delete_group(resolver: &dyn Resolve, group: &[Location], answers: &mut Vec<Result<()>>) {
+async fn delete_group(resolver: &dyn Resolve, group: &[Location], answers: &mut Vec<Result<Gone>>) {
     let resolved: Result<Vec<_>> = group.iter().map(|place| resolver.resolve(place)).collect();
     let (store, keys): (_, Vec<Path>) = match resolved {
         Ok(pairs) => match pairs.first().map(|(store, _)| Arc::clone(store)) {
@@ -53,16 +53,17 @@ async fn delete_group(resolver: &dyn Resolve, group: &[Location], answers: &mut 
     }
     answers.extend(keys.iter().zip(group).map(|(key, place)| {
         if gone.contains(key) {
-            Ok(())
+            Ok(Gone::Now)
         } else {
             Err(Error::unavailable("storage did not delete it").about("place", place).because(failure.clone()))
         }
     }));
 }
 
-fn answer(told: object_store::Result<()>, place: &Location) -> Result<()> {
+fn answer(told: object_store::Result<()>, place: &Location) -> Result<Gone> {
     match told {
-        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Ok(()) => Ok(Gone::Now),
+        Err(object_store::Error::NotFound { .. }) => Ok(Gone::Before),
         Err(error) => Err(storage_error(error, place)),
     }
 }

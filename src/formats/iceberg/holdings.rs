@@ -119,7 +119,7 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
 /// A manifest and the files of its entries.
 async fn of_manifest(store: &Store, metadata: Arc<Metadata>, manifest: &ManifestFile) -> Result<BoxStream<'static, Result<Holding>>> {
     let place = metadata.place(&manifest.path)?;
-    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?;
+    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?.places_only();
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
     let own = held(place, FileKind::Manifests, size);
     // Entries of deleted files count too: in doubt a file is referred to.

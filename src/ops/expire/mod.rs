@@ -195,6 +195,8 @@ pub struct Report {
     pub bytes_freed: Bytes,
     /// Files that stay although no version needs them, and why.
     pub left: Vec<LeftFiles>,
+    /// Files that were not there any more, as far as storage tells.
+    pub already_gone: u64,
     /// Files that others took into use meanwhile.
     pub spared: u64,
     /// Files that could not be deleted; the next run tries again.

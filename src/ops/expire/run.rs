@@ -211,14 +211,15 @@ impl Landed<'_> {
         report.unused_removed = written.unused.clone();
         let mut deleted = Deleted::default();
         if let Err(error) = self.delete(&mut written, &mut deleted).await {
-            let done = deleted.tally.count().saturating_add(deleted.spared);
+            let done = deleted.tally.count().saturating_add(deleted.spared).saturating_add(deleted.absent);
             deleted.failed = written.journal.tally.count().saturating_sub(done).max(1);
             deleted.failures.push(error.to_string());
         }
         report.left = left(&written.seen.left);
         report.deleted = ByKind(deleted.tally.files);
         report.bytes_freed = deleted.tally.bytes;
-        (report.spared, report.failed, report.failures) = (deleted.spared, deleted.failed, deleted.failures);
+        (report.already_gone, report.spared) = (deleted.absent, deleted.spared);
+        (report.failed, report.failures) = (deleted.failed, deleted.failures);
         if deleted.failed > 0 {
             finished.outcome = Outcome::Partial;
         }

@@ -6,7 +6,7 @@ use super::run::Survey;
 use super::{Report, skipped};
 use crate::error::{Error, Result};
 use crate::ops::Parts;
-use crate::store::Store;
+use crate::store::{Gone, Store};
 
 /// So many files are deleted at once: what S3 takes in one request.
 const BATCH: usize = 1000;
@@ -22,7 +22,7 @@ pub(super) enum Way<'a> {
 }
 
 impl Way<'_> {
-    async fn take(&mut self, files: &[Listed]) -> Vec<Result<()>> {
+    async fn take(&mut self, files: &[Listed]) -> Vec<Result<Gone>> {
         match self {
             Self::Delete(store) => store.delete_each(files.iter().map(|file| file.location.clone()).collect()).await,
             Self::SetAside(quarantine) => quarantine.take(files).await,
@@ -85,10 +85,12 @@ impl Done<'_> {
     }
 }
 
-fn book(batch: &[Listed], results: Vec<Result<()>>, report: &mut Report, first: &mut Option<Error>) {
+fn book(batch: &[Listed], results: Vec<Result<Gone>>, report: &mut Report, first: &mut Option<Error>) {
     for (file, result) in batch.iter().zip(results) {
         match result {
-            Ok(()) => {
+            // It counts with what was no orphan any more when it was its turn.
+            Ok(Gone::Before) => {}
+            Ok(Gone::Now) => {
                 report.deleted += 1;
                 report.bytes_freed = report.bytes_freed.plus(file.size);
             }

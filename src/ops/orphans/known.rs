@@ -156,8 +156,11 @@ impl<'a> Known<'a> {
             let place = holding.location;
             self.held.add(&place)?;
             self.learn_field(&place);
-            let Some(folder) = place.parent().filter(|folder| folder.scheme() == "file") else { continue };
-            if last.as_ref().is_none_or(|(known, _)| *known != folder) {
+            if place.scheme() != "file" {
+                continue;
+            }
+            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
+                let Some(folder) = place.parent() else { continue };
                 let lies = self.behind_links(&folder).await?;
                 last = Some((folder, lies));
             }

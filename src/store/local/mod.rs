@@ -196,7 +196,7 @@ fn open(key: &Path) -> Result<(File, Metadata)> {
 
 fn read(location: Path, options: GetOptions) -> Result<GetResult> {
     let (file, metadata) = open(&location)?;
-    let meta = object_meta(location, &metadata);
+    let meta = object_meta(location, &metadata, Some(entity_tag(&metadata)));
     options.check_preconditions(&meta)?;
     let invalid = |e| Error::Generic { store: "LocalDisk", source: Box::new(io::Error::new(ErrorKind::UnexpectedEof, format!("{e}"))) };
     let range = match &options.range {
@@ -267,6 +267,13 @@ pub(super) async fn behind_links(place: &Location) -> crate::error::Result<Optio
     }
 }
 
+/// Removes the folder `place` if nothing is in it. A link to a folder is none.
+pub(super) async fn remove_empty_folder(place: &Location) {
+    let folder = std::path::Path::new("/").join(place.path());
+    // The system removes no folder that holds anything. One that stays does no harm.
+    drop(blocking(move || fs::remove_dir(&folder).map_err(|e| failure(e, &folder))).await);
+}
+
 /// Removes files, then syncs every folder they were in, once.
 fn delete(keys: Vec<Result<Path>>) -> Vec<Result<Path>> {
     let mut folders = std::collections::BTreeMap::new();
@@ -301,11 +308,11 @@ fn list(prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Resu
     batches.map_ok(stream::iter).try_flatten().boxed()
 }
 
-fn object_meta(location: Path, metadata: &Metadata) -> ObjectMeta {
+/// A listing of millions leaves the tag out: nobody reads it there.
+fn object_meta(location: Path, metadata: &Metadata, e_tag: Option<String>) -> ObjectMeta {
     let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
     // A time out of reach counts as the newest there is: what decides by age must not take the file for an old one.
     let last_modified = DateTime::from_timestamp(metadata.mtime(), nanos).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let e_tag = Some(entity_tag(metadata));
     ObjectMeta { location, last_modified, size: metadata.len(), e_tag, version: None }
 }
 
