@@ -173,7 +173,12 @@ fn normalise(path: &str) -> Result<String> {
 
 /// Whether no segment is empty, `.` or `..`: nearly every path there is.
 fn is_normal(path: &str) -> bool {
-    path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    let mut before = b'/';
+    let starts_oddly = path.bytes().any(|byte| std::mem::replace(&mut before, byte) == b'/' && matches!(byte, b'/' | b'.'));
+    if before == b'/' {
+        return false;
+    }
+    !starts_oddly || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 impl fmt::Display for Location {

@@ -187,7 +187,7 @@ impl<'a> Known<'a> {
 
     fn learn_field(&mut self, place: &Location) {
         let path = place.path();
-        if (path.contains("/_") || path.contains("/."))
+        if path.as_bytes().windows(2).any(|pair| matches!(pair, b"/_" | b"/."))
             && self.rules.partition_fields.len() < MOST_FIELDS
             && let Some(field) = hidden_field(path)
             && !self.rules.partition_fields.contains(field)
