@@ -33,7 +33,7 @@ const EACH: usize = 1000;
 /// Files of a manifest.
 const LISTED: usize = 100;
 
-fn files() -> usize {
+pub(crate) fn files() -> usize {
     std::env::var("OTF_BENCH_FILES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000)
 }
 
@@ -60,7 +60,7 @@ fn strays() -> usize {
     files().div_ceil(100)
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Progress for Nobody {
     fn planned(&self, _groups: usize, _bytes: Bytes) {}

@@ -66,6 +66,8 @@ pub struct Journal {
 pub struct Deleted {
     /// What is gone.
     pub tally: Tally,
+    /// Whether the table's storage keeps what is deleted as older versions.
+    pub keeps_versions: bool,
     /// Files that were not there any more, as far as storage tells.
     pub absent: u64,
     /// Files that are in use after all, and stay.
@@ -145,6 +147,8 @@ pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn T
         Some(version) => Some(unused(parts, &journal.place, version).await?),
         None => None,
     };
+    // The journal lies where most of its files do.
+    deleted.keeps_versions = parts.store.keeps_versions(&journal.place).await?;
     for rank in 0..3 {
         let mut pages = Pages::open(parts, &journal.place).await?;
         while let Some(files) = pages.next().await? {

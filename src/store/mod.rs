@@ -333,16 +333,6 @@ impl Store {
         writer.finish().await.map(|_| ())
     }
 
-    /// Deletes every one of `locations`, and says which could not be.
-    pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
-        self.delete_each(locations).await.into_iter().filter_map(Result::err).collect()
-    }
-
-    /// Deletes every one of `locations`, many in one request where storage can. The answers are in their order.
-    pub async fn delete_each(&self, locations: Vec<Location>) -> Vec<Result<Gone>> {
-        deletion::delete_each(&*self.resolver, &locations).await
-    }
-
     /// Where the folder `folder` lies if a link leads to it; `None` if it lies where its name says, is not there, or storage has no links.
     ///
     /// # Errors

@@ -217,7 +217,11 @@ impl Landed<'_> {
         }
         report.left = left(&written.seen.left);
         report.deleted = ByKind(deleted.tally.files);
-        report.bytes_freed = deleted.tally.bytes;
+        if deleted.keeps_versions {
+            report.bytes_noncurrent = deleted.tally.bytes;
+        } else {
+            report.bytes_freed = deleted.tally.bytes;
+        }
         (report.already_gone, report.spared) = (deleted.absent, deleted.spared);
         (report.failed, report.failures) = (deleted.failed, deleted.failures);
         if deleted.failed > 0 {

@@ -20,12 +20,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{
     Attributes, CopyMode, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
 };
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use staged::{Staged, sync_folder_of};
 use upload::Upload;
@@ -39,6 +42,8 @@ pub use staged::{is_unfinished, is_unfinished_of};
 const PIECE: u64 = 8 << 20;
 /// How many entries one turn of a listing reads.
 const LISTED_AT_ONCE: usize = 1024;
+/// How many turns a listing reads ahead.
+const TURNS_AHEAD: usize = 2;
 /// How many files one turn of a deletion removes before it syncs their folders.
 const DELETED_AT_ONCE: usize = 256;
 
@@ -152,7 +157,7 @@ impl ObjectStore for LocalDisk {
 
 /// Runs `work` where it may wait for the disk.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
+    match Handle::try_current() {
         Ok(runtime) => runtime.spawn_blocking(work).await?,
         Err(_) => work(),
     }
@@ -299,13 +304,36 @@ fn remove(key: Path, folders: &mut std::collections::BTreeMap<PathBuf, Option<St
 
 fn list(prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
     let walk = Walk::new(prefix.cloned().unwrap_or_default(), offset.cloned());
-    let batches = stream::try_unfold(walk, |mut walk| {
-        blocking(move || {
-            let batch: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
-            Ok((!batch.is_empty()).then_some((batch, walk)))
-        })
+    let started = async move {
+        match Handle::try_current() {
+            Ok(runtime) => walk_ahead(&runtime, walk),
+            Err(_) => stream::iter(walk).boxed(),
+        }
+    };
+    stream::once(started).flatten().boxed()
+}
+
+/// Walks on a thread of its own, a few turns ahead of whoever takes what it finds.
+fn walk_ahead(runtime: &Handle, mut walk: Walk) -> BoxStream<'static, Result<ObjectMeta>> {
+    let (sender, receiver) = mpsc::channel::<Vec<Result<ObjectMeta>>>(TURNS_AHEAD);
+    let walking = runtime.spawn_blocking(move || {
+        loop {
+            let turn: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
+            // Nobody may want the rest.
+            if turn.is_empty() || sender.blocking_send(turn).is_err() {
+                return;
+            }
+        }
     });
-    batches.map_ok(stream::iter).try_flatten().boxed()
+    let turns = stream::unfold((receiver, Some(walking)), |(mut receiver, walking)| async move {
+        if let Some(turn) = receiver.recv().await {
+            return Some((turn, (receiver, walking)));
+        }
+        // A walk that broke off has not seen everything.
+        let broke = walking?.await.err()?;
+        Some((vec![Err(broke.into())], (receiver, None)))
+    });
+    turns.map(stream::iter).flatten().boxed()
 }
 
 /// A listing of millions leaves the tag out: nobody reads it there.
