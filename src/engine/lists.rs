@@ -96,7 +96,8 @@ fn described(place: &Location, format: FileFormat, size: u64) -> DataFile {
 }
 
 fn rows(names: &[String], batch: Batch) -> Result<RecordBatch> {
-    let fields: Vec<Field> = names.iter().zip(&batch.columns).map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        names.iter().zip(&batch.columns).map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), batch.columns, &options)
         .map_err(|e| Error::bug("columns of a list do not go together").because(e))

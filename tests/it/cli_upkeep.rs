@@ -170,7 +170,10 @@ fn a_file_that_was_gone_already_does_not_count_as_deleted_and_no_folder_of_notes
     let tables = Tables::new();
     let data = tables.path().join("ice/data");
     let old: Vec<PathBuf> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let before = |verb: &str| tables.run(0, &[verb, "ice", "--dry-run"])["before"].clone();
+    assert_eq!(before("orphans"), before("compact"), "counted with its deletes");
     tables.run(0, &["compact", "ice", "--rewrite-all", "--yes"]);
+    assert_eq!(before("orphans"), before("compact"), "counted on the way");
     std::fs::remove_file(old.iter().find(|path| path.extension().is_some_and(|ending| ending == "parquet")).unwrap()).unwrap();
     let age = ["--older-than", "0s", "--unsafe-retention"];
     let sum = |kinds: &Value| kinds.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();

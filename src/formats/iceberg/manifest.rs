@@ -31,15 +31,8 @@ pub(crate) enum FileContent {
 }
 
 /// Fields of data files that only statistics and reading need, and that take most of a manifest.
-const STATISTICS: [&str; 7] = [
-    "column_sizes",
-    "value_counts",
-    "null_value_counts",
-    "nan_value_counts",
-    "lower_bounds",
-    "upper_bounds",
-    "split_offsets",
-];
+const STATISTICS: [&str; 7] =
+    ["column_sizes", "value_counts", "null_value_counts", "nan_value_counts", "lower_bounds", "upper_bounds", "split_offsets"];
 /// Fields that say what and where a file is. Row counts are needed to tell row ids.
 const OF_PLACES: [&str; 8] = [
     "content",

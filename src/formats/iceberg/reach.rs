@@ -176,7 +176,8 @@ impl<'a> Released<'a> {
 
     fn files(self) -> BoxStream<'a, Result<Holding>> {
         let Self { scan, listed, used, others } = self;
-        let list = |(location, size): &(Location, Bytes)| Holding { location: location.clone(), kind: FileKind::ManifestLists, size: Some(*size) };
+        let list =
+            |(location, size): &(Location, Bytes)| Holding { location: location.clone(), kind: FileKind::ManifestLists, size: Some(*size) };
         let manifests: Vec<Holding> = listed
             .manifests
             .iter()

@@ -15,7 +15,7 @@ use super::{Counts, FLOOR_MS, Finished, Neighbours, Options, PlanDocument, Repor
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
 use crate::location::Location;
-use crate::model::{OperationId, Totals};
+use crate::model::{LiveCount, OperationId, Totals};
 use crate::ops::document::Outcome;
 use crate::ops::totals::totals;
 use crate::ops::{Parts, leftovers};
@@ -73,7 +73,8 @@ pub async fn plan<'a>(
     }
     let (now, older_than) = (rules.now, rules.cutoff);
     let mut known = Known::new(parts.store, Held::new(options.equal.clone()), rules);
-    known.hold_own(table, &*base).await?;
+    let live = LiveCount::default();
+    known.hold_own(table, &*base, &live).await?;
     known.hold_around(table.location(), table.format(), around).await?;
     for between in folders.between(table.location()) {
         known.hold_if_table(&between, around).await?;
@@ -82,7 +83,10 @@ pub async fn plan<'a>(
     let found = look(options, &folders, &mut known, around, Spool::new(parts.store.clone(), stem)).await?;
     known.refresh().await?;
     let links = Links::new(parts.store, &folders.searched).await?;
-    let before = totals(&*base, parts.engine).await?;
+    let before = match live.totals() {
+        Some(before) => before,
+        None => totals(&*base, parts.engine).await?,
+    };
     let document = PlanDocument {
         older_than,
         searched: folders.searched.iter().map(ToString::to_string).collect(),

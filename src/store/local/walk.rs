@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{Error, ListResult, ObjectMeta, Result};
 
 use super::{disk_path, failure, object_meta};
@@ -112,8 +112,8 @@ fn child(folder: &Path, entry: &DirEntry) -> Result<Path> {
     };
     let name = entry.file_name();
     let name = name.to_str().ok_or_else(unspeakable)?;
-    let key = if folder.is_root() { name.to_string() } else { format!("{folder}/{name}") };
-    Path::parse(key).map_err(|_| unspeakable())
+    // The folder is a key already: only what is new is looked at.
+    PathPart::parse(name).map(|part| folder.clone().join(part)).map_err(|_| unspeakable())
 }
 
 /// What `entry` is, links followed; `None` if it is neither file nor folder, leads nowhere or back upwards, or is gone by now.

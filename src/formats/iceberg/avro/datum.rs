@@ -129,8 +129,11 @@ pub(crate) fn decode(shape: &Shape, input: &mut &[u8]) -> Result<Datum> {
             Datum::Union(branch, Box::new(decode(shape, input)?))
         }
         Shape::Record(record) => {
-            let values: Result<Vec<Datum>> = record.fields.iter().map(|(_, shape)| decode(shape, input)).collect();
-            Datum::Record(values?)
+            let mut values = Vec::with_capacity(record.fields.len());
+            for (_, shape) in &record.fields {
+                values.push(decode(shape, input)?);
+            }
+            Datum::Record(values)
         }
         Shape::Skipped(inner) => {
             skip(inner, input)?;

@@ -148,8 +148,7 @@ impl Reader {
             return Err(Error::corrupt("a block of an Avro file is damaged"));
         }
         self.at = 0;
-        unpack(self.codec, packed, &mut self.block)
-            .map_err(|e| Error::corrupt("a block of an Avro file cannot be unpacked").because(e))?;
+        unpack(self.codec, packed, &mut self.block).map_err(|e| Error::corrupt("a block of an Avro file cannot be unpacked").because(e))?;
         self.rest = self.rest.slice(self.rest.len() - input.len()..);
         Ok(())
     }

@@ -103,7 +103,8 @@ impl Columns {
     /// The row of `fields`; `None` if one is missing.
     pub(super) fn row(&self, fields: &[String]) -> Option<Row> {
         let get = |at: Option<usize>| at.and_then(|at| fields.get(at)).filter(|text| !text.is_empty()).cloned();
-        let says = |(at, flag): &(usize, bool)| get(Some(*at)).is_some_and(|text| text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }));
+        let says =
+            |(at, flag): &(usize, bool)| get(Some(*at)).is_some_and(|text| text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }));
         let key = get(Some(self.key))?;
         let key = if self.encoded { percent_decode_str(&key.replace('+', " ")).decode_utf8().ok()?.into_owned() } else { key };
         Some(Row {

@@ -20,6 +20,28 @@ fn hash(text: &str) -> u128 {
     u128::from(hasher.finish()) << PREFIX_BITS
 }
 
+/// How many of `entries`, which are sorted, lie below `entry`. Hashes lie evenly: the search begins where it would be then, and doubles its steps
+/// from there. Halving the whole would look at memory all over.
+fn first_not_below(entries: &[u128], entry: u128) -> usize {
+    let share = u128::from(
+        entry.to_be_bytes().get(PART_BYTE + 1..PART_BYTE + 5).map_or(0, |bytes| bytes.iter().fold(0, |n, b| n << 8 | u32::from(*b))),
+    );
+    let guess = usize::try_from(share * entries.len() as u128 >> 32).unwrap_or(0);
+    let (mut low, mut high, mut step) = (guess, guess, 16);
+    while low > 0 && entries.get(low - 1).is_some_and(|known| *known >= entry) {
+        high = low;
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 16;
+    while entries.get(high).is_some_and(|known| *known < entry) {
+        low = high;
+        high = high.saturating_add(step).min(entries.len());
+        step *= 2;
+    }
+    low + entries.get(low..high).unwrap_or_default().partition_point(|known| *known < entry)
+}
+
 /// A sorted set of numbers of 80 bits.
 #[derive(Debug)]
 struct Compact {
@@ -78,7 +100,7 @@ impl Compact {
     /// The entries that begin as `entry` does, down to the last `low` bits. The set must be sealed.
     fn like(&self, entry: u128, low: u32) -> impl Iterator<Item = u128> + '_ {
         let entries = self.parts.get(Self::part_of(entry)).map(|part| part.entries.as_slice()).unwrap_or_default();
-        let start = entries.partition_point(|known| known >> low < entry >> low);
+        let start = first_not_below(entries, entry >> low << low);
         let rest = entries.get(start..).unwrap_or_default();
         rest.iter().copied().take_while(move |known| known >> low == entry >> low)
     }
@@ -287,6 +309,17 @@ mod tests {
         }
         for spelled in ["/t/p=a b/ff", "/t/p=u/g", "/t/p=x y/h"] {
             assert_eq!(held.of(&place(spelled)), Hold::None, "{spelled}");
+        }
+    }
+
+    #[test]
+    fn entries_are_found_wherever_they_lie() {
+        let even: Vec<u128> = (0..2000).map(|n| n << 60).collect();
+        let crowded: Vec<u128> = (0..2000).map(|n| (1 << 71) + n * 3).collect();
+        for entries in [&even, &crowded, &vec![], &vec![7]] {
+            for entry in entries.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry + 1]).chain([0, 1 << 79, u128::MAX]) {
+                assert_eq!(first_not_below(entries, entry), entries.partition_point(|known| *known < entry), "{entry}");
+            }
         }
     }
 
