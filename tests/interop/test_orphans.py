@@ -187,7 +187,9 @@ def test_a_bucket_that_keeps_versions(home: Path, otf: Otf, tmp_path: Path, tmp_
         assert {name.rsplit("/")[-1] for name in told["plan"]["files"]} == {"stray.parquet", "again.parquet"}, told
         done = cloud.run("orphans", f"s3://{BUCKET}/{key}", *now, "--yes").document()
         report = done["report"]
-        assert (done["outcome"], report["deleted"], report["bytes_freed"], report["bytes_noncurrent"]) == ("landed", 2, 0, 19), done
+        # pyarrow has left a mark of the folder `data/`, which is no file of that name.
+        assert report["skipped"] == [{"why": "meanwhile", "count": 1}], report
+        assert (done["outcome"], report["deleted"], report["bytes_freed"], report.get("bytes_noncurrent")) == ("landed", 2, 0, 19), done
         after = _versions(server, key)
         kept = {(name, version) for name, version, _, _ in after}
         assert {(name, version) for name, version, _, _ in before} <= kept, "a version was lost"

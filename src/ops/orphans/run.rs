@@ -131,10 +131,11 @@ impl Survey<'_> {
         for (why, count) in sifted.stay {
             *self.stay.entry(why).or_default() += count;
         }
-        if !self.verify {
-            return Ok(sifted.orphans);
-        }
-        let (orphans, others) = verify(sifted.orphans, &self.known, self.known.store).await?;
+        // Object stores list the marks of folders (`data/`) as empty objects of the folder's name, which are not there under that name.
+        let is_doubtful = |file: &Listed| self.verify || (file.size.is_zero() && file.location.scheme() != "file");
+        let (doubtful, mut orphans): (Vec<Listed>, Vec<Listed>) = sifted.orphans.into_iter().partition(is_doubtful);
+        let (verified, others) = verify(doubtful, &self.known, self.known.store).await?;
+        orphans.extend(verified);
         if others > 0 {
             *self.stay.entry(Why::Meanwhile).or_default() += others;
         }
