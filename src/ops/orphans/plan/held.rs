@@ -26,7 +26,7 @@ fn first_not_below(entries: &[u128], entry: u128) -> usize {
     let share = u128::from(
         entry.to_be_bytes().get(PART_BYTE + 1..PART_BYTE + 5).map_or(0, |bytes| bytes.iter().fold(0, |n, b| n << 8 | u32::from(*b))),
     );
-    let guess = usize::try_from(share * entries.len() as u128 >> 32).unwrap_or(0);
+    let guess = usize::try_from((share * entries.len() as u128) >> 32).unwrap_or(0);
     let (mut low, mut high, mut step) = (guess, guess, 16);
     while low > 0 && entries.get(low - 1).is_some_and(|known| *known >= entry) {
         high = low;
