@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{FileKind, Forget, Holding, ListWishes, Upkeep, UpkeepKind, Version};
+use crate::model::{FileKind, Forget, Holding, ListWishes, Released, Upkeep, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 pub(super) const DAY: i64 = 86_400_000;
@@ -39,10 +39,29 @@ pub(super) fn told(made: &Made, found: Vec<Holding>) -> Vec<(String, FileKind)> 
     told
 }
 
+/// What goes once `wanted` is forgotten, and what only goes later.
+pub(super) fn judged(version: &dyn TableVersion, wanted: &Forget) -> Result<(Vec<Holding>, Vec<Holding>)> {
+    let found: Vec<Released> = block(version.released(wanted).try_collect())?;
+    let (mut free, mut young) = (Vec::new(), Vec::new());
+    for file in found {
+        match file {
+            Released::Free(file) => free.push(file),
+            Released::TooYoung(file) => young.push(file),
+        }
+    }
+    Ok((free, young))
+}
+
+/// What goes with versions `gone`. Files that are not there need not go: it sees to it that all are.
 pub(super) fn released(made: &Made, gone: &BTreeSet<Version>) -> Result<Vec<(String, FileKind)>> {
-    let version = made.load()?;
-    let found: Vec<Holding> = block(version.released(gone).try_collect())?;
-    Ok(told(made, found))
+    made.lay_files()?;
+    released_of_those_there(made, gone)
+}
+
+pub(super) fn released_of_those_there(made: &Made, gone: &BTreeSet<Version>) -> Result<Vec<(String, FileKind)>> {
+    let (free, young) = judged(&*made.load()?, &Forget { versions: gone.clone(), ..Forget::default() })?;
+    assert_eq!(young, [], "no time was asked for");
+    Ok(told(made, free))
 }
 
 fn holdings(made: &Made) -> Result<Vec<(String, FileKind)>> {
@@ -158,7 +177,7 @@ fn vacuum_lite_miss() {
     for version in 0..=2 {
         std::fs::remove_file(made.commit_path(version)).unwrap();
     }
-    assert_eq!(without_log(released(&made, &versions(2, 3)).unwrap()), [], "its file went with it");
+    assert_eq!(without_log(released_of_those_there(&made, &versions(2, 3)).unwrap()), [], "its file went with it");
     std::fs::write(made.root().join("a"), "").unwrap();
     assert_eq!(without_log(released(&made, &versions(2, 3)).unwrap()), data(&["a"]));
     let held = without_log(holdings(&made).unwrap());
@@ -203,7 +222,8 @@ fn a_commit_that_came_meanwhile_is_looked_at_first() {
     assert!(matches!(forget(&*version, &versions(0, 1)), Answer::Taken));
     assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), NOW)), Answer::Taken));
     assert!(!made.log("_last_checkpoint").exists());
-    let found: Vec<Holding> = block(version.released(&versions(0, 2)).try_collect()).unwrap();
+    made.lay_files().unwrap();
+    let (found, _) = judged(&*version, &Forget { versions: versions(0, 2), ..Forget::default() }).unwrap();
     assert_eq!(without_log(told(&made, found)), [], "what newer commits name is held, whoever asks");
 }
 

@@ -24,8 +24,15 @@ fn line(name: &str, head: i64, is_branch: bool) -> Line {
 /// Five versions in a row, 50, 40, 30, 20 and 10 days old.
 fn row() -> Past {
     let versions = (1..=5).map(|id| made(id, 60 - 10 * id, (id > 1).then_some(id - 1))).collect();
-    let retention = Retention { collectable: true, max_age_ms: 5 * DAY, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
-    Past { versions, current: Some(Version(5)), lines: vec![line("main", 5, true)], retention, now: Timestamp(NOW) }
+    let retention = Retention {
+        collectable: true,
+        max_age_ms: 5 * DAY,
+        min_versions: 1,
+        max_ref_age_ms: None,
+        max_file_age_ms: None,
+        max_log_age_ms: None,
+    };
+    Past { versions, current: Some(Version(5)), lines: vec![line("main", 5, true)], retention, emptied_before: None, now: Timestamp(NOW) }
 }
 
 fn expired(past: &Past, wishes: &Wishes) -> Vec<i64> {
