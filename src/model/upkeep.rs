@@ -50,6 +50,8 @@ pub struct ListWishes {
     pub order: Vec<String>,
     /// Every list, whatever its size and order.
     pub all: bool,
+    /// The commits since the last checkpoint are summed up in a file of their own; no checkpoint is written (Delta log compaction).
+    pub sums: bool,
 }
 
 /// What is to become of a table's lists of files.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use futures::{StreamExt, TryStreamExt};
 
 use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::compacted::Piece;
 use super::lines::{self, Action, CommitInfo};
 use super::live::LiveFiles;
 use super::log::{self, Checkpoint, Listing};
@@ -61,14 +62,35 @@ pub(super) async fn replay(
     version: i64,
     tombstones: bool,
 ) -> Result<State> {
-    let mut replay = Replay::new(root, tombstones);
     let from = start.map_or(-1, |checkpoint| checkpoint.version);
-    let commits = (from + 1..=version).rev().map(|version| async move {
-        let file = log::commit_file(root, version);
-        Ok::<_, Error>((version, store.get(&file).await?, file))
+    let commits: Vec<Piece> = (from + 1..=version).rev().map(Piece::commit).collect();
+    replay_pieces(store, root, listing, start, commits, (version, tombstones)).await
+}
+
+/// Rebuilds `version` from `start` and `pieces`, newest first, which hold every commit after it; with the files that are gone where `tombstones` are
+/// asked for.
+///
+/// # Errors
+///
+/// As [`replay`].
+pub(super) async fn replay_pieces(
+    store: &Store,
+    root: &Location,
+    listing: &Listing,
+    start: Option<&Checkpoint>,
+    pieces: Vec<Piece>,
+    (version, tombstones): (i64, bool),
+) -> Result<State> {
+    let mut replay = Replay::new(root, tombstones);
+    // Checkpoints and sums leave out what commits say of themselves.
+    let is_left_out = pieces.first().is_none_or(|newest| newest.is_sum());
+    let reads = pieces.into_iter().map(|piece| async move {
+        let file = piece.file(root);
+        Ok::<_, Error>((piece.to, store.get(&file).await?, file))
     });
-    let mut commits = futures::stream::iter(commits).buffered(AHEAD);
-    while let Some((version, bytes, file)) = commits.try_next().await? {
+    let mut reads = futures::stream::iter(reads).buffered(AHEAD);
+    while let Some((version, bytes, file)) = reads.try_next().await? {
+        // Of a sum only its last commit is known: what changed in it changed then, or before.
         replay.commit = Some(version);
         lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
@@ -77,9 +99,9 @@ pub(super) async fn replay(
         replay.commit = None;
         checkpoint_read::read(store, root, checkpoint, &mut |action| replay.take(action)).await?;
         replay.end_of_commit();
-        if checkpoint.version == version && listing.commit(version).is_some() {
-            replay.infos.insert(version, read_commit_info(store, root, version).await?.unwrap_or_default());
-        }
+    }
+    if is_left_out && listing.commit(version).is_some() {
+        replay.infos.insert(version, read_commit_info(store, root, version).await?.unwrap_or_default());
     }
     replay.finish(version, start.map(|checkpoint| checkpoint.version))
 }

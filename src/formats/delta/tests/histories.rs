@@ -158,7 +158,9 @@ impl History {
         let first = *self.states.first_key_value().unwrap().0;
         let gone = versions(first, oldest);
         let version = self.made.load().unwrap();
-        let plan = |version: &dyn TableVersion| -> Vec<Holding> { judged(version, &Forget { versions: gone.clone(), ..Forget::default() }).unwrap().0 };
+        let plan = |version: &dyn TableVersion| -> Vec<Holding> {
+            judged(version, &Forget { versions: gone.clone(), ..Forget::default() }).unwrap().0
+        };
         let planned = plan(&*version);
         assert!(matches!(forget(&*version, &gone), Answer::Ours(_)), "{case}");
         assert_eq!(plan(&*version), planned, "{case}: the plan is what is deleted");
