@@ -5,8 +5,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::lines::CommitInfo;
 use super::log::Listing;
-use super::{replay, travel};
 use super::version::DeltaVersion;
+use super::{replay, travel};
 use crate::error::Result;
 use crate::model::{HistoryEntry, Version};
 use crate::units::Timestamp;

@@ -3,6 +3,7 @@
 mod checkpoint_stats;
 mod checkpoints;
 mod commits;
+mod compactions;
 mod compat;
 mod golden;
 mod histories;

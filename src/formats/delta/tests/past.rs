@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{FileKind, Forget, Holding, ListWishes, Released, Upkeep, UpkeepKind, Version};
+use crate::model::{Emptied, FileKind, Forget, Holding, ListWishes, Released, Upkeep, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 pub(super) const DAY: i64 = 86_400_000;
@@ -247,4 +247,39 @@ fn files_of_forgotten_versions_are_no_longer_referred_to() {
     assert_eq!(referenced(), [places[3], places[4], "a", "b"], "version 0 can still be rebuilt");
     std::fs::remove_file(made.commit_path(0)).unwrap();
     assert_eq!(referenced(), [places[4], "b"]);
+}
+
+/// VACUUM's rule: a removal that says of itself that it is young keeps its file, whatever the version's time.
+#[test]
+fn versions_are_emptied_and_a_young_removal_keeps_its_file() {
+    let made = Made::new(&[
+        start(&json!({})),
+        vec![info(2 * DAY), with(remove("a"), "remove", "deletionTimestamp", json!(2 * DAY)), add("c")],
+        vec![info(3 * DAY), with(remove("b"), "remove", "deletionTimestamp", json!(90 * DAY)), add("d")],
+        vec![info(4 * DAY), with(remove("c"), "remove", "deletionTimestamp", json!(4 * DAY))],
+    ]);
+    made.lay_files().unwrap();
+    let emptied = |before: i64, since: Option<i64>| {
+        let emptied = Emptied { before: Version(before), since: since.map(Version), removed_before: Timestamp(50 * DAY) };
+        let wanted = Forget { emptied: Some(emptied), ..Forget::default() };
+        let version = made.load().unwrap();
+        assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::Forget(wanted.clone())), NOW)), Answer::Ours(Version(3))));
+        let (free, young) = judged(&*version, &wanted)?;
+        Ok::<_, crate::error::Error>((told(&made, free), told(&made, young)))
+    };
+    assert_eq!(emptied(3, None).unwrap(), (data(&["a", "c"]), data(&["b"])), "no file of the log");
+    assert_eq!(emptied(2, None).unwrap(), (data(&["a"]), data(&["b"])));
+    assert_eq!(emptied(3, Some(1)).unwrap(), (data(&["c"]), data(&["b"])));
+    assert_eq!(emptied(3, Some(3)).unwrap(), (data(&[]), data(&[])));
+    assert_eq!(emptied(4, None).unwrap_err().kind(), Kind::Refused);
+    let both = Forget {
+        versions: versions(0, 1),
+        emptied: Some(Emptied { before: Version(3), since: None, removed_before: Timestamp(i64::MAX) }),
+        ..Forget::default()
+    };
+    let (free, _) = judged(&*made.load().unwrap(), &both).unwrap();
+    let log = ("_delta_log/00000000000000000000.json".to_string(), FileKind::Log);
+    assert_eq!(told(&made, free), [vec![log], data(&["a", "b", "c"])].concat());
+    std::fs::remove_file(made.root().join("a")).unwrap();
+    assert_eq!(emptied(3, None).unwrap().0, data(&["c"]), "what another deleted need not go again");
 }
