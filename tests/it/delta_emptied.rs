@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::crash::Mishap;
 use crate::support::NOON;
 use crate::support::delta_history::{DeltaHistory, Made, ROOT, delta, expire_delta, keys};
+use crate::support::expiry::dry_run_of;
 use crate::support::timeline::DAY;
 use crate::support::workbench::runtime;
 
@@ -151,6 +152,22 @@ fn vacuum_longwriter_less_than_the_table_or_a_week_asks_for_is_refused() {
         let done = expire_delta(&store, 1, "an-operation", &meant).await.unwrap();
         assert_eq!((done.outcome, done.report.emptied.join(",")), (Outcome::Landed, "6".into()));
         assert_eq!(keys(&store).await.0, history.live(7), "change data that leads from an empty version goes with it");
+    });
+}
+
+/// Incident vacuum-default (delta-rs #3911): who only asks is told what would go, and nothing is written.
+#[test]
+fn vacuum_default_nothing_is_written_without_consent() {
+    runtime().block_on(async {
+        let store = history().lay_out().await;
+        let before = keys(&store).await;
+        let faults = Faults::none();
+        let struck = faults.over(Arc::clone(&store));
+        let plan = dry_run_of(&delta(&struck), &struck, &options(Wishes::default())).await.unwrap();
+        assert_eq!((plan.expired.len(), plan.emptied.len()), (3, 3));
+        assert!(plan.files.iter().any(|name| name.ends_with("/file-4.parquet")), "{:?}", plan.files);
+        let writes = faults.calls().into_iter().find(|call| !matches!(call.operation, "get" | "head" | "ranges" | "list"));
+        assert_eq!((writes, keys(&store).await), (None, before));
     });
 }
 
