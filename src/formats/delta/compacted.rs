@@ -3,8 +3,9 @@
 //! A sum holds the newest word of its commits on every file, rule, transaction and domain, removals included, each line as its commit has it.
 //! Commits stay where they are: whoever wants to know who did what reads those.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::value::RawValue;
 
@@ -13,9 +14,11 @@ use super::log::{self, Listing};
 use super::reach::AHEAD;
 use super::version::DeltaVersion;
 use super::{check, forget, replay};
+use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::store::Put;
+use crate::model::Version;
+use crate::store::{Put, Store};
 
 /// A file of the log that a replay reads: a commit, or a sum of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,44 +58,77 @@ pub(super) fn pieces(listing: &Listing, since: i64, to: i64) -> Vec<Piece> {
     found
 }
 
-/// Sums up the commits after the newest checkpoint of `newest`. Whether `newest` is still the newest version: otherwise nothing was done.
-///
-/// # Errors
-///
-/// `Unsupported` for an action that is not understood; `Corrupt` for a damaged log; `Unavailable` if storage did not answer.
-pub(super) async fn write_newest(newest: &DeltaVersion) -> Result<bool> {
+/// Sums up the commits after the newest checkpoint of `newest`.
+pub(super) async fn offer(newest: &DeltaVersion) -> Answer {
+    let done = Answer::Ours(Version(newest.state().version));
+    match prepare(newest).await {
+        Ok(Prepared::Outdated) => Answer::Taken,
+        Ok(Prepared::Done) => done,
+        Ok(Prepared::Sum { file, text }) => match put(newest.store(), &file, text).await {
+            Ok(()) => done,
+            Err(answer) => answer,
+        },
+        Err(error) => Answer::Rejected(error),
+    }
+}
+
+/// What there is to write.
+enum Prepared {
+    /// Others have committed since.
+    Outdated,
+    Done,
+    Sum {
+        file: Location,
+        text: Bytes,
+    },
+}
+
+/// The sum, held against the commits that it stands for before anybody can read it.
+async fn prepare(newest: &DeltaVersion) -> Result<Prepared> {
     newest.state().protocol.check_rewritable()?;
     let (version, root, store) = (newest.state().version, newest.root(), newest.store());
     let listing = Listing::read(store, root, None).await?;
     if listing.latest().is_some_and(|latest| latest > version) {
-        return Ok(false);
+        return Ok(Prepared::Outdated);
     }
     let start = listing.starts(version).first().copied().ok_or_else(|| listing.gap(root, version))?;
     let since = start.map_or(-1, |checkpoint| checkpoint.version);
     if pieces(&listing, since, version).len() < 2 {
-        return Ok(true);
+        return Ok(Prepared::Done);
     }
     let sum = Piece { from: since.saturating_add(1), to: version };
-    let text = text(newest, sum).await?;
-    let file = sum.file(root);
-    if store.put_if_absent(&file, text.into()).await? == Put::Exists {
-        return Ok(true);
-    }
+    let (file, text) = (sum.file(root), text(newest, sum).await?);
     let commits = replay::replay(store, root, &listing, start, version, true).await?;
-    let read = replay::replay_pieces(store, root, &listing, start, vec![sum], (version, true)).await;
-    let same = read.and_then(|back| {
+    let back = replay::replay_sum(store, &listing, start, (&text, &file), (version, root)).await;
+    let same = back.and_then(|back| {
         forget::agree(root, &back, &commits)?;
         forget::same_files(root, &back, &commits)
     });
-    if let Err(error) = same {
-        if !check::is_damage(&error) {
-            return Err(error);
+    match same {
+        Ok(()) => Ok(Prepared::Sum { file, text: text.into() }),
+        Err(error) if check::is_damage(&error) => {
+            Err(Error::bug("a sum of commits says something else than they do; it was not written").because(error))
         }
-        // Readers would take it for the truth.
-        store.delete(&file).await?;
-        return Err(Error::bug("a sum of commits was read back other than it was written; it was removed again").because(error));
+        Err(error) => Err(error),
     }
-    Ok(true)
+}
+
+/// Writes the sum and reads it back. What storage keeps silent about may be there.
+async fn put(store: &Store, file: &Location, text: Bytes) -> Result<(), Answer> {
+    let written = store.put_if_absent(file, text.clone()).await;
+    match (written, store.get_if_exists(file).await) {
+        // What another wrote of the same commits meanwhile stays.
+        (Ok(Put::Exists), _) => Ok(()),
+        (_, Ok(Some(back))) if back == text => Ok(()),
+        (Ok(Put::Created), Ok(Some(_))) => {
+            // Readers would take it for the truth.
+            store.delete(file).await.map_err(Answer::Silence)?;
+            Err(Answer::Rejected(Error::bug("a sum of commits was read back other than it was written; it was removed again")))
+        }
+        (Ok(Put::Created), _) => Ok(()),
+        (Err(error), Ok(None)) => Err(Answer::Rejected(error)),
+        (Err(error), _) => Err(Answer::Silence(error)),
+    }
 }
 
 /// The lines of the sum of the commits of `sum`.
@@ -133,7 +169,7 @@ impl Sum<'_> {
     fn commit(&mut self, bytes: &[u8]) -> Result<()> {
         let mut removes = Vec::new();
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
-            let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_slice(line).map_err(|_| damaged())?;
+            let members: BTreeMap<String, &RawValue> = serde_json::from_slice(line).map_err(|_| damaged())?;
             for (name, action) in members.into_iter().filter(|(_, action)| action.get() != "null") {
                 match name.as_str() {
                     "add" => {

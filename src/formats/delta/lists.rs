@@ -49,7 +49,7 @@ pub(super) async fn plan(version: &DeltaVersion, wishes: &ListWishes) -> Result<
     })
 }
 
-/// What [`compacted::write_newest`] would do: one file for the commits after the newest checkpoint, sums among them counted as they are read.
+/// What [`compacted::offer`] would do: one file for the commits after the newest checkpoint, sums among them counted as they are read.
 fn sums(version: &DeltaVersion, listing: &Listing) -> Result<ListPlan> {
     let newest = version.state().version;
     let start = listing.starts(newest).first().copied().ok_or_else(|| listing.gap(version.root(), newest))?;

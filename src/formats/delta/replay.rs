@@ -95,14 +95,31 @@ pub(super) async fn replay_pieces(
         lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
     }
-    if let Some(checkpoint) = start {
-        replay.commit = None;
-        checkpoint_read::read(store, root, checkpoint, &mut |action| replay.take(action)).await?;
-        replay.end_of_commit();
+    replay.from_start(store, start).await?;
+    if is_left_out {
+        replay.own_info(store, listing, version).await?;
     }
-    if is_left_out && listing.commit(version).is_some() {
-        replay.infos.insert(version, read_commit_info(store, root, version).await?.unwrap_or_default());
-    }
+    replay.finish(version, start.map(|checkpoint| checkpoint.version))
+}
+
+/// `version` as `start` and `text`, the sum of every commit after it, lead to it, with the files that are gone.
+///
+/// # Errors
+///
+/// As [`replay`]; `file` is how the sum is named in them.
+pub(super) async fn replay_sum(
+    store: &Store,
+    listing: &Listing,
+    start: Option<&Checkpoint>,
+    (text, file): (&[u8], &Location),
+    (version, root): (i64, &Location),
+) -> Result<State> {
+    let mut replay = Replay::new(root, true);
+    replay.commit = Some(version);
+    lines::read(text, file, |action| replay.take(action))?;
+    replay.end_of_commit();
+    replay.from_start(store, start).await?;
+    replay.own_info(store, listing, version).await?;
     replay.finish(version, start.map(|checkpoint| checkpoint.version))
 }
 
@@ -211,6 +228,23 @@ impl<'a> Replay<'a> {
 
     fn end_of_commit(&mut self) {
         self.seen.extend(self.removed.drain(..));
+    }
+
+    async fn from_start(&mut self, store: &Store, start: Option<&Checkpoint>) -> Result<()> {
+        let Some(checkpoint) = start else { return Ok(()) };
+        self.commit = None;
+        let root = self.root;
+        checkpoint_read::read(store, root, checkpoint, &mut |action| self.take(action)).await?;
+        self.end_of_commit();
+        Ok(())
+    }
+
+    /// What the commit `version` says of itself, where it was not read.
+    async fn own_info(&mut self, store: &Store, listing: &Listing, version: i64) -> Result<()> {
+        if listing.commit(version).is_some() {
+            self.infos.insert(version, read_commit_info(store, self.root, version).await?.unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn note_rules(&mut self) {

@@ -14,7 +14,7 @@ use crate::units::Timestamp;
 pub(super) async fn offer(base: &DeltaVersion, upkeep: &Upkeep, now: Timestamp) -> Answer {
     match &upkeep.kind {
         UpkeepKind::Forget(wanted) => without_a_version(base, forget::forget(base, wanted).await),
-        UpkeepKind::RewriteManifests(wishes) if wishes.sums => without_a_version(base, compacted::write_newest(base).await),
+        UpkeepKind::RewriteManifests(wishes) if wishes.sums => compacted::offer(base).await,
         UpkeepKind::RewriteManifests(_) => without_a_version(base, lists::checkpoint_newest(base).await),
         UpkeepKind::Restore(version) => restore::offer(base, upkeep, *version, now).await,
         UpkeepKind::SetReference(_) | UpkeepKind::DropReference(_) => {

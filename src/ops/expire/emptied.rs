@@ -7,14 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::Entry;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::model::Version;
 use crate::ops::{Parts, leftovers};
 use crate::units::Timestamp;
 
 /// A note is a few words long.
-const MOST: usize = 4096;
+const MOST: u64 = 4096;
 
 /// What was noted: versions before this one have lost their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,15 @@ impl Noted {
     ///
     /// `Unavailable` if storage did not answer.
     pub(super) async fn read(parts: Parts<'_>, root: &Location) -> Result<Option<Self>> {
-        let bytes = parts.store.get_if_exists(&place(root)).await?;
-        Ok(bytes.filter(|bytes| bytes.len() <= MOST).and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        match parts.store.head(&place(root)).await {
+            Ok(meta) if meta.size <= MOST => {
+                let bytes = parts.store.get_if_exists(&place(root)).await?;
+                Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notes it at the table.
