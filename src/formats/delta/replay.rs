@@ -95,7 +95,7 @@ pub(super) async fn replay_pieces(
         lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
     }
-    replay.from_start(store, start).await?;
+    replay.take_start(store, start).await?;
     if is_left_out {
         replay.own_info(store, listing, version).await?;
     }
@@ -118,7 +118,7 @@ pub(super) async fn replay_sum(
     replay.commit = Some(version);
     lines::read(text, file, |action| replay.take(action))?;
     replay.end_of_commit();
-    replay.from_start(store, start).await?;
+    replay.take_start(store, start).await?;
     replay.own_info(store, listing, version).await?;
     replay.finish(version, start.map(|checkpoint| checkpoint.version))
 }
@@ -230,7 +230,7 @@ impl<'a> Replay<'a> {
         self.seen.extend(self.removed.drain(..));
     }
 
-    async fn from_start(&mut self, store: &Store, start: Option<&Checkpoint>) -> Result<()> {
+    async fn take_start(&mut self, store: &Store, start: Option<&Checkpoint>) -> Result<()> {
         let Some(checkpoint) = start else { return Ok(()) };
         self.commit = None;
         let root = self.root;
