@@ -60,6 +60,13 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for kind in ("*.parquet", "*.bin") for path in root.rglob(kind) if "_delta_log" not in path.parts}
 
 
+def counted(otf: Otf, table: Table, version: int) -> str:
+    """How many rows our own reader finds in a version."""
+    done = otf.run("query", "SELECT count(*) AS n FROM t", "--table", f"t={table.reference}", "--as-of", str(version), *DOCUMENT)
+    assert done.status == 0, done.told()
+    return done.stdout
+
+
 @pytest.mark.parametrize("name", HISTORIES)
 def test_after_expire_vacuum_finds_nothing(name: str, otf: Otf, make: Maker, readers: Readers) -> None:
     """At the table's own durations, files go by one clock and log entries by the other; what is promised is read by Spark."""
@@ -69,7 +76,9 @@ def test_after_expire_vacuum_finds_nothing(name: str, otf: Otf, make: Maker, rea
     last = len(ages) - 1
     whole = [version for version in range(last + 1) if version == last or ages[version + 1] < 7]
     listed = [version for version in range(last + 1) if version == last or ages[version + 1] < 30]
-    kept = {version: as_of(readers, table, version) for version in whole}
+    # Spark itself refuses to read what was made before the retention, though its files are there.
+    kept = {version: as_of(readers, table, version) for version in whole if ages[version] < 7}
+    oldest = counted(otf, table, whole[0])
     assert vacuum(readers, table, "DRY RUN"), "there is something to delete"
     document = run(otf, "expire", table.reference, "--yes", *DOCUMENT)
     report = document["report"]
@@ -80,6 +89,7 @@ def test_after_expire_vacuum_finds_nothing(name: str, otf: Otf, make: Maker, rea
     assert vacuum(readers, table, "DRY RUN") == []
     for version, rows in kept.items():
         require_equal(rows, as_of(readers, table, version), f"{name} at {version}")
+    assert counted(otf, table, whole[0]) == oldest
     require_equal(kept[last], readers.agreed(table, Case(name, (), 0, blind=BLIND.get(name, {}))), name)
     assert run(otf, "expire", table.reference, "--yes", *DOCUMENT)["outcome"] == "nothing-to-do"
     before = files(table.root)

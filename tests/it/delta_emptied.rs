@@ -210,6 +210,25 @@ async fn calls_worth_striking(before: &Arc<dyn ObjectStore>) -> Vec<u64> {
     calls.map(|(call, _)| call).collect()
 }
 
+/// Other writers' sums may hold all that their commits say, one after the other. They are passed over: which word on a file counts cannot be told.
+#[test]
+fn a_sum_that_says_two_things_of_a_file_is_not_read() {
+    runtime().block_on(async {
+        let mut history = history();
+        history.configuration["delta.checkpointInterval"] = json!("100");
+        let store = history.lay_out().await;
+        let root = otf::location::Location::parse(ROOT).unwrap();
+        let all = objects(&store, &root).await;
+        let text: Vec<u8> = (0..=7).rev().flat_map(|version| all[&format!("_delta_log/{version:020}.json")].to_vec()).collect();
+        let sum = root.child("_delta_log").child(&format!("{:020}.{:020}.compacted.json", 0, 7));
+        over(&store).put(&sum, text.into()).await.unwrap();
+        assert!(is_whole(&history, &store, 7).await);
+        let done = expire_delta(&store, 1, "an-operation", &Options::default()).await.unwrap();
+        assert_eq!((done.outcome, done.report.emptied.join(",")), (Outcome::Landed, "3,4,5".into()));
+        assert_eq!(keys(&store).await.0, history.files_kept(6, NOON - 7 * DAY));
+    });
+}
+
 /// Strikes at `call` and judges what follows.
 async fn strike(
     (history, before): (&DeltaHistory, &Arc<dyn ObjectStore>),

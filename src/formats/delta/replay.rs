@@ -86,12 +86,13 @@ pub(super) async fn replay_pieces(
     let is_left_out = pieces.first().is_none_or(|newest| newest.is_sum());
     let reads = pieces.into_iter().map(|piece| async move {
         let file = piece.file(root);
-        Ok::<_, Error>((piece.to, store.get(&file).await?, file))
+        Ok::<_, Error>((piece, store.get(&file).await?, file))
     });
     let mut reads = futures::stream::iter(reads).buffered(AHEAD);
-    while let Some((version, bytes, file)) = reads.try_next().await? {
+    while let Some((piece, bytes, file)) = reads.try_next().await? {
         // Of a sum only its last commit is known: what changed in it changed then, or before.
-        replay.commit = Some(version);
+        replay.commit = Some(piece.to);
+        replay.in_sum = piece.is_sum().then(HashSet::new);
         lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
     }
@@ -116,6 +117,7 @@ pub(super) async fn replay_sum(
 ) -> Result<State> {
     let mut replay = Replay::new(root, true);
     replay.commit = Some(version);
+    replay.in_sum = Some(HashSet::new());
     lines::read(text, file, |action| replay.take(action))?;
     replay.end_of_commit();
     replay.take_start(store, start).await?;
@@ -149,6 +151,8 @@ struct Replay<'a> {
     seen: HashSet<FileKey>,
     /// Files that the commit being read removes: they count only after its own adds.
     removed: Vec<FileKey>,
+    /// The files that the sum of commits being read names; `None` while a commit or a checkpoint is.
+    in_sum: Option<HashSet<FileKey>>,
     protocol: Option<Protocol>,
     metadata: Option<Metadata>,
     files: LiveFiles,
@@ -166,6 +170,7 @@ impl<'a> Replay<'a> {
             commit: None,
             seen: HashSet::new(),
             removed: Vec::new(),
+            in_sum: None,
             protocol: None,
             metadata: None,
             files: LiveFiles::default(),
@@ -180,7 +185,9 @@ impl<'a> Replay<'a> {
     fn take(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Add(add) => {
-                if self.seen.insert(FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?) {
+                let key = FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?;
+                self.once_in_a_sum(key)?;
+                if self.seen.insert(key) {
                     self.files.push(*add);
                 }
             }
@@ -211,6 +218,7 @@ impl<'a> Replay<'a> {
 
     fn take_remove(&mut self, remove: Remove) -> Result<()> {
         let key = FileKey::of(self.root, &remove.path, remove.deletion_vector.as_deref())?;
+        self.once_in_a_sum(key)?;
         if self.commit.is_some() {
             self.removed.push(key);
         }
@@ -226,7 +234,16 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// Some writers put what commits say one after the other into a sum; which word on a file counts cannot be told then.
+    fn once_in_a_sum(&mut self, key: FileKey) -> Result<()> {
+        match self.in_sum.as_mut().is_none_or(|named| named.insert(key)) {
+            true => Ok(()),
+            false => Err(Error::corrupt("a sum of commits says two things of one file")),
+        }
+    }
+
     fn end_of_commit(&mut self) {
+        self.in_sum = None;
         self.seen.extend(self.removed.drain(..));
     }
 
