@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::{document, otf, status};
 use crate::suite_vacuum::{add, head};
-use crate::support::aged::{Aged, DAY};
+use crate::support::aged::Aged;
 use crate::support::golden::copy;
 use crate::support::orphans::{Bed, defaults, stay};
 use crate::support::workbench::runtime;
@@ -81,7 +81,7 @@ fn delta_plain() -> tempfile::TempDir {
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/delta_plain"), &folder.path().join("t"));
     let stray = folder.path().join("t/stray.parquet");
     std::fs::write(&stray, "rubbish").unwrap();
-    let old = std::time::SystemTime::now() - std::time::Duration::from_millis(DAY.unsigned_abs() * 10);
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
     std::fs::File::options().append(true).open(&stray).unwrap().set_modified(old).unwrap();
     folder
 }
