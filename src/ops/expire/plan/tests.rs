@@ -179,6 +179,23 @@ fn where_a_log_leads_to_versions_they_age_from_their_replacement_and_the_oldest_
     assert_eq!(plan(&past, &named).unwrap().kept.get(&Keep::BehindKept), Some(&1));
 }
 
+/// Each branch lists its own versions, and what they share is walked through once: a walk for each would be a hundred million steps.
+#[test]
+fn expire_slow_200000_versions_on_a_thousand_branches_are_judged_in_one_walk() {
+    const SHARED: i64 = 100_000;
+    let mut past = row();
+    past.versions = (1..=SHARED).map(|id| made(id, 50, (id > 1).then_some(id - 1))).collect();
+    past.lines = vec![line("main", SHARED, true)];
+    for branch in 0..1_000 {
+        let first = SHARED + branch * 100;
+        past.versions.extend((1..=100).map(|n| made(first + n, 40, Some(if n > 1 { first + n - 1 } else { SHARED }))));
+        past.lines.push(line(&format!("b{branch}"), first + 100, true));
+    }
+    past.current = Some(Version(SHARED));
+    assert_eq!(expired(&past, &Wishes::default()).len(), 200_000 - 1_001);
+    assert_eq!(expired(&past, &Wishes { retain_last: Some(50), ..Wishes::default() }).len(), 200_000 - 1_001 * 50);
+}
+
 #[test]
 fn damaged_histories_end_and_keep_what_has_no_time() {
     let mut past = row();
