@@ -23,17 +23,17 @@ OBJECT = """named_struct(
   's', repeat('ä', CAST(id AS INT)), 'bin', CAST(concat('b', id) AS BINARY),
   'list', array(id, NULL, id + 1), 'deep', named_struct('x', named_struct('y', CAST(id AS STRING))), 'zero', CAST(NULL AS INT))"""
 VARIANT = f"""CASE
-  WHEN id % 10 = 3 THEN parse_json(concat('{{"a": "text ', id, '", "more": [1, {{"k": null}}], "deep": 5, "A": 1}}'))
-  WHEN id % 10 = 5 THEN parse_json('null') WHEN id % 10 = 6 THEN NULL WHEN id % 10 = 7 THEN parse_json(concat('[', id, ', "x"]'))
-  WHEN id % 10 = 8 THEN parse_json('{{}}') ELSE to_variant_object({OBJECT}) END"""
-ROWS = f"""INSERT INTO {{t}} SELECT /*+ REPARTITION(3) */ id, {VARIANT}, named_struct('v', {VARIANT}), array({VARIANT}, parse_json('1'))
-  FROM range(0, 80)"""
-COLUMNS = "(id BIGINT, v VARIANT, n STRUCT<v: VARIANT>, l ARRAY<VARIANT>)"
+  WHEN id % 10 = 3 THEN parse_json(concat('{{"a": "text ', id, '", "more": [1, {{"k": null}}], "deep": 5, "A": 1, "d4": 1.5}}'))
+  WHEN id % 10 = 6 THEN NULL WHEN id % 10 = 8 THEN parse_json('{{}}') ELSE to_variant_object({OBJECT}) END"""
+#: Engines shred a column whose values are of one kind: objects; arrays; numbers and null.
+ROWS = f"""INSERT INTO {{t}} SELECT /*+ REPARTITION(3) */ id, {VARIANT}, named_struct('v', {VARIANT}), array({VARIANT}, parse_json('1')),
+  IF(id % 9 = 0, NULL, CAST(array(id, id + 1) AS VARIANT)), IF(id % 8 = 0, parse_json('null'), CAST(id AS VARIANT)) FROM range(0, 80)"""
+COLUMNS = "(id BIGINT, v VARIANT, n STRUCT<v: VARIANT>, l ARRAY<VARIANT>, w VARIANT, x VARIANT)"
 CREATE = {
     "delta": f"CREATE TABLE {{t}} {COLUMNS} USING delta TBLPROPERTIES ('delta.enableVariantShredding'='true')",
     "iceberg": f"CREATE TABLE {{t}} {COLUMNS} USING iceberg TBLPROPERTIES ('format-version'='3', 'write.parquet.shred-variants'='true')",
 }
-SHOWN = ", ".join(f"to_json({v}) AS j{at}, schema_of_variant({v}) AS t{at}" for at, v in enumerate(("v", "n.v", "l[0]", "l[1]")))
+SHOWN = ", ".join(f"to_json({v}) AS j{at}, schema_of_variant({v}) AS t{at}" for at, v in enumerate(("v", "n.v", "l[0]", "l[1]", "w", "x")))
 
 
 def _files(table: Table) -> list[Path]:

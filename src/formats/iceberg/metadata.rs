@@ -134,9 +134,12 @@ impl Metadata {
         };
         let hint = match &self.base {
             Some(_) => "it does not begin with the table's own location: --map-location OLD=NEW says where its beginning lies",
-            None => "the table's location is absolute, so nothing says what the path begins at: let the engine that wrote it write whole paths",
+            None => {
+                "the table's location is absolute, so nothing says what the path begins at: let the engine that wrote it write whole paths"
+            }
         };
-        let error = |e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e).hint(hint);
+        let error =
+            |e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e).hint(hint);
         parsed.map_err(error)
     }
 
