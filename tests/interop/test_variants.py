@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -59,7 +61,7 @@ def test_shredded_variants_are_the_same_values_afterwards(table_format: str, pat
 
     # What a query shows are the two binaries; Spark's own decoder reads them.
     result = otf.home / f"variants-{table_format}-{path}.parquet"
-    run = otf.run("query", f"SELECT id, v FROM '{table.reference}' ORDER BY id", "--to", str(result))
+    run = otf.run("query", f"SELECT id, v FROM '{table.reference}' ORDER BY id", "--output", "parquet", "--to", str(result))
     assert run.status == 0, run.told()
     shown = [(row["id"], row["v"] and VariantVal(row["v"]["value"], row["v"]["metadata"]).toJson()) for row in pq.read_table(result).to_pylist()]
     known = [(row.id, row.j) for row in spark.sql(f"SELECT id, to_json(v) AS j FROM {table.spark} ORDER BY id").collect()]
@@ -73,3 +75,53 @@ def test_shredded_variants_are_the_same_values_afterwards(table_format: str, pat
     by_duckdb = "SELECT id, v::JSON::VARCHAR AS v, n.v::JSON::VARCHAR AS n FROM read_parquet({}) ORDER BY id"
     seen = [duckdb.sql(by_duckdb.format([str(file) for file in files])).fetchall() for files in (old, new)]
     assert seen[0] == seen[1]
+
+
+#: As `OBJECT`, in DuckDB, which shreds every type there is; and the types of its columns.
+BY_DUCKDB = """{'a': i, 'i8': i::TINYINT, 'i16': i::SMALLINT, 'i32': i::INT, 'yes': i % 2 = 0, 'd4': (i / 7)::DECIMAL(9, 2),
+  'd8': (i / 7)::DECIMAL(18, 4), 'd16': (i / 7)::DECIMAL(38, 10), 'f': (i / 3)::FLOAT, 'g': i / 3.0::DOUBLE, 'day': DATE '1969-12-20' + i::INT,
+  'ts': make_timestamp(i * 1234567 - 999)::TIMESTAMPTZ, 'tn': make_timestamp(i * 7654321), 'tns': make_timestamp_ns(i * 7654321 + 1),
+  't': TIME '01:02:03.456789', 's': repeat('ä', i::INT), 'bin': ('b' || i)::BLOB, 'more': 'text ' || i,
+  'u': ('00112233-4455-6677-8899-aabbccddee' || lpad((i % 100)::VARCHAR, 2, '0'))::UUID, 'list': [i, NULL, i + 1], 'deep': {'x': {'y': i::VARCHAR}}}"""
+TYPED = """STRUCT(a BIGINT, i8 TINYINT, i16 SMALLINT, i32 INT, yes BOOLEAN, d4 DECIMAL(9, 2), d8 DECIMAL(18, 4), d16 DECIMAL(38, 10), f FLOAT, g DOUBLE,
+  "day" DATE, ts TIMESTAMPTZ, tn TIMESTAMP, tns TIMESTAMP_NS, t TIME, s VARCHAR, bin BLOB, u UUID, list BIGINT[], deep STRUCT(x STRUCT(y VARCHAR)))"""
+MEMBERS = re.findall(r"'(\w+)':", BY_DUCKDB)
+PROTOCOL = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["variantType", "variantShredding"],
+            "writerFeatures": ["variantType", "variantShredding"]}
+
+
+def _seen(files: list[Path]) -> list[tuple[str, ...]]:
+    """Every value as JSON with the type of each of its parts. Digits that only a typed column's precision adds are left out."""
+    parts = ", ".join(f"variant_typeof(variant_extract(v, '{member}'))" for member in MEMBERS)
+    query = f"SELECT id, v::JSON::VARCHAR, variant_typeof(v), {parts} FROM read_parquet({[str(file) for file in files]})"
+
+    def plain(cell: object) -> str:
+        return re.sub(r"DECIMAL\(\d+,", "DECIMAL(", re.sub(r"(?<!\d)\.(?=\d)", "0.", str(cell)))
+
+    return sorted(tuple(map(plain, row)) for row in duckdb.sql(query).fetchall())
+
+
+def test_values_of_every_type_that_duckdb_shreds_are_the_same_afterwards(otf: Otf, warehouse: Path) -> None:
+    """Objects whose members are typed, missing or of other types; arrays and numbers among them; three files shredded in three ways."""
+    root = warehouse / "by_duckdb"
+    (root / "_delta_log").mkdir(parents=True)
+    duckdb.sql("SET TimeZone = 'UTC'")
+    rows = f"""SELECT i AS id, CASE WHEN i % 10 = 3 THEN {{'a': 'text ' || i, 'deep': 5, 'd4': 1.5}}::VARIANT WHEN i % 10 = 6 THEN NULL
+      WHEN i % 10 = 7 THEN [i, i + 1]::VARIANT WHEN i % 10 = 9 THEN i::VARIANT ELSE ({BY_DUCKDB})::VARIANT END AS v FROM range(0, 80) t(i)"""
+    columns = [{"name": name, "type": ty, "nullable": True, "metadata": {}} for name, ty in (("id", "long"), ("v", "variant"))]
+    log: list[dict] = [{"protocol": PROTOCOL}, {"metaData": {
+        "id": "by-duckdb", "format": {"provider": "parquet", "options": {}}, "partitionColumns": [], "configuration": {}, "createdTime": 0,
+        "schemaString": json.dumps({"type": "struct", "fields": columns})}}]
+    for name, shredding in (("object", f", SHREDDING {{'v': '{TYPED}'}}"), ("array", ", SHREDDING {'v': 'BIGINT[]'}"), ("own", "")):
+        file = root / f"{name}.parquet"
+        duckdb.sql(f"COPY ({rows}) TO '{file}' (FORMAT parquet{shredding})")
+        log.append({"add": {"path": file.name, "partitionValues": {}, "size": file.stat().st_size, "modificationTime": 1, "dataChange": True}})
+    (root / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, log)))
+    old = sorted(root.glob("*.parquet"))
+    assert _is_shredded(root / "object.parquet") and _is_shredded(root / "array.parquet")
+    before = _seen(old)
+    # Shredding is not enabled: new files hold each variant whole.
+    otf.compact(str(root), "--rewrite-all", "--yes", table_format="delta", outcome="landed")
+    new = [file for file in root.glob("*.parquet") if file not in old]
+    assert not any(map(_is_shredded, new))
+    assert _seen(new) == before

@@ -51,8 +51,8 @@ pub const FEATURES: &[Feature] = &[
     Feature::kept("nanosecond timestamps", "in ns, never cut"),
     Feature::kept(
         "`variant` columns",
-        "in queries structs of two binaries, `metadata` and `value`; values in typed columns (shredded) are put together with the others; copied \
-         files keep their typed columns, new ones hold each variant whole; no bounds are claimed",
+        "in queries structs of two binaries, `metadata` and `value`; values in typed columns (shredded) are put together with the others; new \
+         files hold each variant whole; no bounds are claimed",
     ),
     Feature {
         name: "`unknown` columns",

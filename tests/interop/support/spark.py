@@ -45,8 +45,6 @@ def session(root: Path, jars: Path, memory: str = "2g", quick_start: bool = True
     settings = {
         "spark.master": "local[2]",
         "spark.jars": ",".join(found),
-        # Tests call Iceberg's Java library itself, too.
-        "spark.driver.extraClassPath": ":".join(found),
         "spark.driver.memory": memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
