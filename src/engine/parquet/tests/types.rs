@@ -286,6 +286,31 @@ async fn shredded_variants_become_whole_and_plain_ones_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn variants_that_are_required_are_null_where_the_struct_around_them_is() {
+    use arrow_array::cast::AsArray;
+    let bench = Bench::new();
+    let seven: &[u8] = &[24, 7, 0, 0, 0, 0, 0, 0, 0];
+    let shredded = variants(&[Some(&[1, 0, 0]), Some(b"")], &[None, None], Some(vec![Some(7), None]));
+    // The specification wants metadata to be required.
+    let required_metadata = |column: &StructArray| {
+        let fields: Fields =
+            column.fields().iter().map(|f| f.as_ref().clone().with_nullable(f.is_nullable() && f.name() != "metadata")).collect();
+        StructArray::new(fields, column.columns().to_vec(), None)
+    };
+    let plain = variants(&[Some(&[1, 0, 0]), Some(b"")], &[Some(seven), Some(b"")], None);
+    for (name, column) in [("a", required_metadata(&shredded)), ("b", plain)] {
+        let member = Arc::new(ArrowField::new("v", column.data_type().clone(), false));
+        let around = StructArray::new(vec![member].into(), vec![Arc::new(column)], Some(NullBuffer::from(vec![true, false])));
+        let file = bench.file(name, &batch(vec![("n", Arc::new(around))]), None);
+        let fields = vec![field(1, "n", Type::Struct(vec![required(leaf(2, "v", Primitive::Variant))]))];
+        let (rows, _) = bench.encoded(vec![(file, RowDeletes::None)], bench.output(fields)).await;
+        let around = rows.column(0).as_struct();
+        assert_eq!((around.is_null(0), around.is_null(1)), (false, true), "{name}");
+        assert_eq!(around.column(0).as_struct().column(1).as_binary::<i32>().value(0), seven, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shapes_keep_their_bytes_and_new_files_name_coordinate_system_and_edges() {
     use arrow_array::cast::AsArray;
     use parquet::basic::{EdgeInterpolationAlgorithm, LogicalType};

@@ -51,6 +51,9 @@ pub(super) struct Names<'a> {
     read: Option<Dictionary<'a>>,
 }
 
+/// A member of an object: the number of its name, the name, and the bytes of its value.
+pub(super) type Member<'a, 'v> = (u32, &'a [u8], &'v [u8]);
+
 #[derive(Debug)]
 struct Dictionary<'a> {
     texts: Vec<&'a [u8]>,
@@ -91,12 +94,12 @@ impl<'a> Names<'a> {
         self.dictionary()?.texts.get(number).copied().ok_or_else(damaged)
     }
 
-    /// The members of the object `value`: number, name and bytes of each.
+    /// The members of the object `value`.
     ///
     /// # Errors
     ///
     /// `Corrupt` if it is no object or its bytes cannot be followed, `Unsupported` for a member of a type that is not known.
-    pub(super) fn members<'v>(&mut self, value: &'v [u8]) -> Result<Vec<(u32, &'a [u8], &'v [u8])>> {
+    pub(super) fn members<'v>(&mut self, value: &'v [u8]) -> Result<Vec<Member<'a, 'v>>> {
         let first = *value.first().ok_or_else(damaged)?;
         if first & 3 != OBJECT {
             return Err(Error::corrupt("a variant has typed members beside a value that is no object"));

@@ -15,7 +15,7 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow_array::{Array, ArrayRef, BinaryArray, StructArray};
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Fields};
 use parquet::schema::types::SchemaDescriptor;
 
@@ -27,6 +27,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(in crate::engine) struct Unshredding {
     metadata: usize,
+    /// Whether the file does not say that every variant has its metadata.
+    may_lack_metadata: bool,
     shape: Shape,
     fields: Fields,
 }
@@ -41,7 +43,8 @@ impl Unshredding {
     pub(super) fn new(members: &Fields, file: &SchemaDescriptor, leaf: usize, fields: Fields) -> Result<Self> {
         let metadata = members.iter().position(|member| member.name() == "metadata" && *member.data_type() == DataType::Binary);
         let metadata = metadata.ok_or_else(|| Error::corrupt("a variant lacks its metadata"))?;
-        Ok(Self { metadata, shape: Shape::of(members, &["metadata"], file, leaf)?, fields })
+        let may_lack_metadata = members.get(metadata).is_some_and(|member| member.is_nullable());
+        Ok(Self { metadata, may_lack_metadata, shape: Shape::of(members, &["metadata"], file, leaf)?, fields })
     }
 
     /// The column for the rows of `stored`.
@@ -52,15 +55,17 @@ impl Unshredding {
     pub(super) fn apply(&self, stored: &StructArray) -> Result<ArrayRef> {
         let metadata = member(stored, self.metadata)?.as_binary_opt::<i32>().ok_or_else(mismatch)?;
         let part = Part::of(&self.shape, stored)?;
+        let nulls = NullBuffer::union(stored.nulls(), metadata.nulls());
+        // A group that is always there has no nulls of its own where a struct around it is null; its metadata, always there too, has.
+        if self.may_lack_metadata && nulls.as_ref().map_or(0, NullBuffer::null_count) > stored.null_count() {
+            return Err(Error::corrupt("a variant lacks its metadata"));
+        }
         let mut names = Names::default();
         let mut values: Vec<u8> = Vec::new();
         let mut ends = Vec::with_capacity(stored.len() + 1);
         ends.push(0i32);
         for row in 0..stored.len() {
-            if stored.is_valid(row) {
-                if metadata.is_null(row) {
-                    return Err(Error::corrupt("a variant lacks its metadata"));
-                }
+            if stored.is_valid(row) && metadata.is_valid(row) {
                 names.turn_to(metadata.value(row));
                 // "If a Variant is missing in a context where a value is required, readers must return a Variant null".
                 if !part.put(row, &mut names, &mut values)? {
@@ -73,7 +78,7 @@ impl Unshredding {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
         let values = BinaryArray::try_new(offsets, values.into(), None).map_err(wrong)?;
         let halves: Vec<ArrayRef> = vec![Arc::new(metadata.clone()), Arc::new(values)];
-        let column = StructArray::try_new_with_length(self.fields.clone(), halves, stored.nulls().cloned(), stored.len());
+        let column = StructArray::try_new_with_length(self.fields.clone(), halves, nulls, stored.len());
         Ok(Arc::new(column.map_err(wrong)?))
     }
 }
@@ -197,7 +202,7 @@ fn put_members<'n>(members: &[Member<'_>], row: usize, rest: Option<&[u8]>, name
             found.push((name, (number, small(body.len())?)));
             body.extend_from_slice(bytes);
         }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.sort_by_key(|(name, _)| *name);
     }
     put_object(out, found.iter().map(|(_, member)| *member), &body)
 }
