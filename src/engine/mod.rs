@@ -90,6 +90,16 @@ pub trait Rewriter: Send + Sync {
     /// As [`Self::rewrite`].
     async fn stored_rows(&self, file: &DataFile) -> Result<u64>;
 
+    /// How many files copying the row groups of `file` would make of it where files are to have about `target` bytes. One where nothing would come
+    /// of it but the same file again, and where nothing can be copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rewrite`].
+    async fn files_if_copied(&self, _file: &DataFile, _target: Bytes) -> Result<u64> {
+        Ok(1)
+    }
+
     /// Turns the deletes of every file into positions, in the same order: where rows are deleted by value, the compared columns are read.
     /// [`Self::rewrite`] does so by itself; this is for those who have to know the rows beforehand.
     ///

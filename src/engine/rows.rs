@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::ArrowError;
 use bytes::Bytes as Buffer;
 use tokio::runtime::Handle;
 
@@ -132,9 +133,15 @@ impl Shaper<'_> {
     pub(super) fn shape(&self, stored: &[ArrayRef], rows: usize, positions: &mut Positions) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::with_capacity(self.target.fields.len());
         for (column, field) in self.columns.iter().zip(&self.target.fields) {
-            let wrong = |message| Error::corrupt(message).about("column", &field.name).about("file", &self.file.location);
-            // The cause is left out: it may hold a value.
-            let array = adapt::column(column, stored, rows).map_err(|_| wrong("a value does not fit the column's type"))?;
+            let about = |error: Error| error.about("column", &field.name).about("file", &self.file.location);
+            let wrong = |message| about(Error::corrupt(message));
+            let array = adapt::column(column, stored, rows).map_err(|error| match error {
+                ArrowError::ExternalError(error) if error.is::<Error>() => {
+                    error.downcast().map_or_else(|_| wrong("a value does not fit the column's type"), |ours: Box<Error>| about(*ours))
+                }
+                // The cause is left out: it may hold a value.
+                _ => wrong("a value does not fit the column's type"),
+            })?;
             if field.required && array.null_count() > 0 {
                 return Err(wrong("a required column has nulls in a data file"));
             }

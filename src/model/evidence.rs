@@ -109,7 +109,7 @@ const fn is_of(value: &Value, ty: Primitive) -> bool {
         }
         Primitive::String => matches!(value, Value::String(_)),
         Primitive::Binary | Primitive::Fixed(_) | Primitive::Uuid => matches!(value, Value::Bytes(_)),
-        Primitive::Variant | Primitive::Unknown => false,
+        Primitive::Variant | Primitive::Geo(_) | Primitive::Unknown => false,
     }
 }
 

@@ -34,7 +34,9 @@ pub fn parse(text: &str, ty: Primitive) -> Option<Value> {
         }
         Primitive::String => Value::String(text.to_string()),
         Primitive::Uuid => Value::Bytes(uuid::Uuid::try_parse(text).ok()?.into_bytes().to_vec()),
-        Primitive::Boolean | Primitive::Binary | Primitive::Fixed(_) | Primitive::Variant | Primitive::Unknown => return None,
+        Primitive::Boolean | Primitive::Binary | Primitive::Fixed(_) | Primitive::Variant | Primitive::Geo(_) | Primitive::Unknown => {
+            return None;
+        }
     })
 }
 

@@ -10,6 +10,7 @@ pub mod deletes;
 mod evidence;
 pub mod file;
 pub mod finding;
+pub mod geo;
 pub mod history;
 pub mod literal;
 pub mod operation;
@@ -28,6 +29,7 @@ pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
+pub use geo::{Crs, Edges, Geo};
 pub use history::{FileKind, FileList, HistoryEntry, Holding, Released, Retention};
 pub use operation::{OperationId, digest};
 pub use output::{

@@ -1,5 +1,6 @@
 //! Columns by id. A column keeps its id for life; names and places may change.
 
+use super::geo::Geo;
 use super::value::Value;
 
 /// The columns of a table or of a file.
@@ -81,6 +82,8 @@ pub enum Primitive {
     Uuid,
     /// a variant, held as a struct of two binaries, `metadata` and `value`
     Variant,
+    /// shapes on a map, as well-known binary
+    Geo(Geo),
     /// nothing but null; no data file holds such a column
     Unknown,
 }

@@ -7,12 +7,16 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use otf::catalog::PathPointer;
+use otf::engine::RewritePath;
 use otf::error::{Error, Kind, Result};
+use otf::formats::OutputWishes;
 use otf::formats::iceberg::{IcebergTable, NewMetadata, Pointer, Swap};
 use otf::location::Location;
+use otf::ops::compact::plan::Leave;
 use otf::ops::compact::{Finished, Options};
 use otf::ops::document::Outcome;
 use otf::store::faulty::{Fault, Faults};
+use otf::units::Bytes;
 use serde_json::Value as Json;
 
 use crate::support::workbench::{Objects, Original, objects, over, runtime};
@@ -316,5 +320,27 @@ fn times_in_iceberg_metadata_never_go_back() {
             let times: Vec<i64> = after[log].as_array().unwrap().iter().map(|entry| entry["timestamp-ms"].as_i64().unwrap()).collect();
             assert!(times.is_sorted() && times.len() == before[log].as_array().unwrap().len() + 1, "{log}: {times:?}");
         }
+    });
+}
+
+/// Files of one row group each that are above the largest size: whatever the path is, a run never makes the same file again.
+#[test]
+fn a_file_that_copying_cannot_split_is_left_and_named_and_encoded_where_the_path_is_free() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 6).await;
+        let tiny = |path| {
+            let output = OutputWishes { target_file_size: Some(Bytes(100)), ..OutputWishes::default() };
+            Options { path, output, min_file_size: Some(Bytes(1)), max_file_size: Some(Bytes(101)), ..options() }
+        };
+        let objects = original.lay_out().await;
+        // Deleted rows have to go, which copying does not do: afterwards there are none.
+        let whole = original.compact(&objects, 1, OPERATION, &Options { rewrite_all: true, ..options() }).await.unwrap();
+        let done = original.compact(&objects, 1, "second-operation", &tiny(RewritePath::Copy)).await.unwrap();
+        let left: Vec<(Leave, u64)> = done.plan.left.iter().map(|left| (left.why, left.files)).collect();
+        assert_eq!((done.outcome, left), (Outcome::NothingToDo, vec![(Leave::RowGroupTooLarge, whole.after.files)]));
+        let done = original.compact(&objects, 1, "third-operation", &tiny(RewritePath::Auto)).await.unwrap();
+        assert_eq!((done.outcome, done.report.row_groups.copied), (Outcome::Landed, 0));
+        assert!(done.report.row_groups.encoded > 0);
+        assert_eq!(original.read(&objects).await, original.rows);
     });
 }

@@ -126,7 +126,10 @@ impl Literal {
 
 /// How people read a type in messages.
 pub(super) fn type_name(ty: Primitive) -> String {
-    format!("{ty:?}").to_lowercase()
+    match ty {
+        Primitive::Geo(geo) => geo.to_string(),
+        other => format!("{other:?}").to_lowercase(),
+    }
 }
 
 /// How literals of a type are written.
@@ -142,7 +145,7 @@ const fn form(ty: Primitive) -> &'static str {
         Primitive::String => "write text in single quotes: 'x'",
         Primitive::Binary | Primitive::Fixed(_) => "write bytes in hexadecimal, as many as the column has: X'00ff'",
         Primitive::Uuid => "write 'f79c3e09-677c-4bbd-a479-3f349cb785e7'",
-        Primitive::Variant | Primitive::Unknown => "columns of this type have no literals",
+        Primitive::Variant | Primitive::Geo(_) | Primitive::Unknown => "columns of this type have no literals",
     }
 }
 

@@ -17,7 +17,8 @@ use crate::model::Value;
 ///
 /// # Errors
 ///
-/// If a value does not fit its type or a required value is null. The error's text may hold a value: it must not be shown.
+/// If a value does not fit its type or a required value is null. The error's text may hold a value: it must not be shown, unless it is one of
+/// ours inside an `ExternalError`.
 pub(in crate::engine) fn column(column: &Column, stored: &[ArrayRef], rows: usize) -> Result<ArrayRef, ArrowError> {
     match column {
         Column::Constant(value, ty) => constant(value.as_ref(), ty, rows),
@@ -32,6 +33,10 @@ fn apply(node: &Node, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let mismatch = || ArrowError::SchemaError("a column was read as another type".into());
     match node {
         Node::Leaf(conversion) => conversion.apply(array),
+        Node::Variant(unshredding) => {
+            let stored = array.as_struct_opt().ok_or_else(mismatch)?;
+            unshredding.apply(stored).map_err(|error| ArrowError::ExternalError(Box::new(error)))
+        }
         Node::Struct(members, fields) => {
             let stored = array.as_struct_opt().ok_or_else(mismatch)?;
             let arrays: Result<Vec<ArrayRef>, _> = members.iter().map(|m| column(m, stored.columns(), stored.len())).collect();

@@ -79,7 +79,7 @@ impl<'a> Copier<'a> {
             if group.num_rows() == 0 {
                 continue;
             }
-            let bytes: u64 = group.columns().iter().filter_map(|c| u64::try_from(c.compressed_size()).ok()).sum();
+            let bytes = stored_bytes(group);
             self.make_room(bytes)?;
             self.row_group(input, &indexed, index, group)?;
             self.left = self.left.saturating_sub(bytes);
@@ -103,7 +103,7 @@ impl<'a> Copier<'a> {
     fn make_room(&mut self, next: u64) -> Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         let target = self.output.target_file_size.0;
-        let full = (open.writer.bytes_written() as u64).saturating_add(next / 2) > target && self.left > target / 10;
+        let full = is_full(open.writer.bytes_written() as u64, next, self.left, target);
         if full || open.split_offsets.len() >= MOST_ROW_GROUPS { self.end_file() } else { Ok(()) }
     }
 
@@ -158,6 +158,29 @@ impl<'a> Copier<'a> {
         });
         Ok(())
     }
+}
+
+/// Whether a file of `written` bytes ends before a row group of `next` bytes, while so many are `left` to copy.
+const fn is_full(written: u64, next: u64, left: u64, target: u64) -> bool {
+    written.saturating_add(next / 2) > target && left > target / 10
+}
+
+/// How many files copying a file with this footer makes, by itself.
+pub(super) fn files_if_copied(footer: &ParquetMetaData, target: u64) -> u64 {
+    let groups = || footer.row_groups().iter().filter(|group| group.num_rows() > 0).map(stored_bytes);
+    let (mut files, mut written, mut left) = (1, 0u64, groups().fold(0, u64::saturating_add));
+    for next in groups() {
+        if written > 0 && is_full(written, next, left, target) {
+            (files, written) = (files + 1, 0);
+        }
+        written = written.saturating_add(next);
+        left = left.saturating_sub(next);
+    }
+    files
+}
+
+fn stored_bytes(group: &RowGroupMetaData) -> u64 {
+    group.columns().iter().filter_map(|chunk| u64::try_from(chunk.compressed_size()).ok()).fold(0, u64::saturating_add)
 }
 
 /// What goes with a chunk's bytes.

@@ -83,7 +83,7 @@ impl Look {
         let descriptor = opened.metadata.file_metadata().schema_descr();
         // Columns that this build cannot read say nothing about the table.
         let readable = parquet_to_arrow_schema(descriptor, None).map_err(|e| Error::unsupported("columns of unknown types").because(e));
-        let target = match readable.and_then(|_| comparable(output)).and_then(|()| Target::new(output)) {
+        let target = match readable.and_then(|_| Target::new(output)) {
             Ok(target) => target,
             Err(error) => {
                 contents.not_compared = Some(error);
@@ -111,7 +111,6 @@ impl Look {
             let message = format!("data files in {} are looked into where every row is read", self.file.format.as_str());
             return Err(Error::unsupported(message));
         };
-        comparable(output)?;
         let target = Target::new(output)?;
         let mut watched = Vec::new();
         primitives(&target.fields, &[], &mut watched);
@@ -152,12 +151,6 @@ fn live_rows(watched: &[Stored], output: &OutputSpec, read: impl FnOnce(&mut Eac
     Ok((live, FileStats { columns: columns.collect() }))
 }
 
-/// Variants are compared by nobody: their parts have forms of their own.
-fn comparable(output: &OutputSpec) -> Result<()> {
-    let variant = output.schema.leaves_and_groups().any(|field| field.ty == Type::Primitive(Primitive::Variant));
-    if variant { Err(Error::unsupported("tables with variant columns are not compared column by column")) } else { Ok(()) }
-}
-
 /// A column of single values that a file stores, outside lists and maps.
 #[derive(Debug)]
 struct Stored {
@@ -192,14 +185,14 @@ pub(super) fn kept_as_is(fields: &[Field], columns: &[Column]) -> BTreeSet<i32> 
     stored(fields, columns).into_iter().filter(|column| column.as_is).map(|column| column.id).collect()
 }
 
-/// Every column of single values outside lists and maps.
+/// Every column of single values outside lists and maps. Variants are none: their parts have forms of their own.
 fn primitives(fields: &[Field], above: &[usize], found: &mut Vec<Stored>) {
     for (at, field) in fields.iter().enumerate() {
         let path: Vec<usize> = above.iter().copied().chain([at]).collect();
         match &field.ty {
+            Type::Primitive(Primitive::Variant) | Type::List(_) | Type::Map(..) => {}
             Type::Primitive(_) => found.push(Stored { id: field.id, path, as_is: false }),
             Type::Struct(members) => primitives(members, &path, found),
-            Type::List(_) | Type::Map(..) => {}
         }
     }
 }

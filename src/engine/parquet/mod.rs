@@ -37,6 +37,7 @@ pub(super) mod target;
 mod tests;
 mod thrift;
 mod value;
+mod variant;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -134,6 +135,18 @@ impl Rewriter for ParquetRewriter {
         let (store, runtime, file) = (self.store.clone(), self.settings.runtime.clone(), file.clone());
         let opened = self.settings.runtime.spawn_blocking(move || stored_rows(source(&store, &runtime, &file), &file)).await;
         opened.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))
+    }
+
+    async fn files_if_copied(&self, file: &DataFile, target: Bytes) -> Result<u64> {
+        if file.format != FileFormat::Parquet {
+            return Ok(1);
+        }
+        let (source, file) = (source(&self.store, &self.settings.runtime, file), file.clone());
+        let counted = self.settings.runtime.spawn_blocking(move || {
+            let opened = footer::peek(source, &file, None)?;
+            Ok(copy::files_if_copied(&opened.metadata, target.0))
+        });
+        counted.await.unwrap_or_else(|panic| Err(Error::bug("reading a footer broke off").because(panic)))
     }
 
     async fn locate_deletes(&self, files: &[(DataFile, RowDeletes)]) -> Result<Vec<RowDeletes>> {

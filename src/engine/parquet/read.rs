@@ -67,10 +67,6 @@ impl<'a> Input<'a> {
     ) -> Result<Self> {
         let descriptor = opened.metadata.file_metadata().schema_descr();
         let resolution = resolve(descriptor, target, output, Constants::Win).map_err(|e| e.about("file", &file.location))?;
-        if let Some(column) = &resolution.copied_only {
-            let error = Error::unsupported("a variant has values in typed columns (shredded): such row groups can be copied, not encoded");
-            return Err(error.about("column", column).about("file", &file.location));
-        }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let options = match &resolution.read_as {
             Some(schema) => options.with_schema(Arc::clone(schema)),

@@ -11,6 +11,7 @@ use super::convert::{self, Conversion, Zones};
 use super::identity::{Identities, field_id, has_ids};
 use super::stats::Leaf;
 use super::target::{Target, VARIANT, arrow_field};
+use super::variant::Unshredding;
 use crate::error::{Error, Result};
 use crate::model::{Field, FieldMatching, OutputSpec, Partition, Primitive, Tolerated, Type, Value};
 
@@ -27,8 +28,8 @@ pub(in crate::engine) struct Resolution {
     pub(super) leaves: Vec<Option<Leaf>>,
     /// What keeps the file's row groups from being copied as they are.
     pub(super) obstacle: Option<&'static str>,
-    /// The column that can be copied and not be read.
-    pub(super) copied_only: Option<String>,
+    /// Whether a variant has values in typed columns, which copying keeps and encoding does not.
+    pub(super) shredded: bool,
 }
 
 /// What to do with columns that are the same for a whole partition and yet stored.
@@ -71,6 +72,8 @@ pub(in crate::engine) enum Node {
     List(Box<Self>, FieldRef),
     /// Keys and values, and the field of the entries.
     Map(Box<Self>, Box<Self>, FieldRef),
+    /// A variant of which values are stored in typed columns.
+    Variant(Box<Unshredding>),
 }
 
 /// Pairs the columns of a file that has the schema `file` with those of `target`.
@@ -130,7 +133,7 @@ fn pair(
         leaves: vec![None; leaves],
         read: 0,
         obstacle: None,
-        copied_only: None,
+        shredded: false,
     };
     let mut pairs = Vec::with_capacity(target.fields.len());
     let mut read_as: Vec<FieldRef> = arrow.fields().iter().cloned().collect();
@@ -161,14 +164,7 @@ fn pair(
     if resolver.read < leaves {
         resolver.obstacle("a file holds columns that the table no longer has");
     }
-    Ok(Resolution {
-        columns: pairs,
-        roots,
-        read_as,
-        leaves: resolver.leaves,
-        obstacle: resolver.obstacle,
-        copied_only: resolver.copied_only,
-    })
+    Ok(Resolution { columns: pairs, roots, read_as, leaves: resolver.leaves, obstacle: resolver.obstacle, shredded: resolver.shredded })
 }
 
 /// What a file is encoded as.
@@ -190,7 +186,7 @@ struct Resolver<'a> {
     /// Leaves that are read.
     read: usize,
     obstacle: Option<&'static str>,
-    copied_only: Option<String>,
+    shredded: bool,
 }
 
 /// A column and, where it is to be read as another type than the file's schema suggests, that type.
@@ -244,7 +240,9 @@ impl Resolver<'_> {
                 .about("stored", type_name(source.data_type()))
         };
         match (&field.ty, source.data_type()) {
-            (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members).map(|node| (node, None)),
+            (Type::Primitive(Primitive::Variant), DataType::Struct(members)) => self.variant(field, members, leaf).map(|node| (node, None)),
+            // Text that describes shapes is not the binary that stands for them.
+            (Type::Primitive(Primitive::Geo(_)), stored) if *stored != DataType::Binary => Err(mismatch()),
             (Type::Primitive(primitive), stored) => {
                 let file = match self.file {
                     Stored::Parquet(file) => file,
@@ -313,28 +311,37 @@ impl Resolver<'_> {
         Ok((columns, any.then(|| read_as.into())))
     }
 
-    /// A variant is a struct of two binaries. A third member holds values in typed form, and dropping it would lose them.
-    fn variant(&mut self, field: &Field, stored: &Fields) -> Result<Node> {
-        if stored.len() != VARIANT.len() || stored.iter().any(|member| member.name() == "typed_value") {
-            if !self.tolerated.shredded {
-                self.obstacle("a variant has values in typed columns");
-            }
-            self.read += stored.iter().map(|member| leaves(member.data_type())).sum::<usize>();
-            self.copied_only.get_or_insert_with(|| field.name.clone());
-            return Ok(Node::Leaf(Conversion::Keep));
-        }
-        let half = |name: &&str| {
-            let at = stored.iter().position(|f| f.name() == *name && *f.data_type() == DataType::Binary);
-            at.map(|at| Column::Stored(at, Node::Leaf(Conversion::Keep)))
-        };
-        self.read += VARIANT.len();
-        let halves: Option<Vec<Column>> = VARIANT.iter().map(half).collect();
-        let halves = halves.ok_or_else(|| Error::corrupt("a variant lacks its metadata or its value").about("column", &field.name))?;
+    /// A variant is a struct of two binaries. A third member holds values in typed form: they are put together with the others.
+    fn variant(&mut self, field: &Field, stored: &Fields, leaf: usize) -> Result<Node> {
         let DataType::Struct(fields) = arrow_field(field, self.ids).data_type().clone() else {
             return Err(Error::bug("a variant is no struct"));
         };
-        Ok(Node::Struct(halves, fields))
+        self.read += stored.iter().map(|member| leaves(member.data_type())).sum::<usize>();
+        let half = |name: &&str| stored.iter().position(|f| f.name() == *name && *f.data_type() == DataType::Binary);
+        let halves: Option<Vec<usize>> = VARIANT.iter().map(half).collect();
+        // Only where a value can be missing, or lies elsewhere too, there is something to put together.
+        let plain = stored.len() == VARIANT.len() && stored.iter().all(|member| !member.is_nullable());
+        match (halves, self.file) {
+            (Some(halves), Stored::Parquet(_)) if plain => Ok(variant_of(halves, fields)),
+            (Some(halves), Stored::Other(_)) if stored.len() == VARIANT.len() => Ok(variant_of(halves, fields)),
+            (_, Stored::Parquet(file)) => {
+                self.shredded |= stored.iter().any(|member| member.name() == "typed_value");
+                if self.shredded && !self.tolerated.shredded {
+                    self.obstacle("a variant has values in typed columns");
+                }
+                let unshredding = Unshredding::new(stored, file, leaf, fields).map_err(|e| e.about("column", &field.name))?;
+                Ok(Node::Variant(Box::new(unshredding)))
+            }
+            (_, Stored::Other(_)) => {
+                Err(Error::corrupt("a variant has other members than its metadata and its value").about("column", &field.name))
+            }
+        }
     }
+}
+
+/// A variant of which the file stores both halves and nothing else, at these positions.
+fn variant_of(halves: Vec<usize>, fields: Fields) -> Node {
+    Node::Struct(halves.into_iter().map(|at| Column::Stored(at, Node::Leaf(Conversion::Keep))).collect(), fields)
 }
 
 /// `field` with another type, if it is another.

@@ -27,8 +27,8 @@ pub(super) struct Survey {
     uncompressed: u64,
     /// Bytes of those that have the codec of the output.
     same_codec: u64,
-    /// Whether a file holds what can be copied and not be encoded.
-    copied_only: bool,
+    /// Whether a file holds values in typed columns, which only copying keeps there.
+    shredded: bool,
 }
 
 /// A group whose row groups may be copied.
@@ -56,7 +56,7 @@ impl Survey {
         if let Some(obstacle) = resolution.obstacle {
             return Err(obstacle);
         }
-        self.copied_only |= resolution.copied_only.is_some();
+        self.shredded |= resolution.shredded;
         let file = metadata.file_metadata();
         match &self.schema {
             None => {
@@ -98,7 +98,7 @@ impl Survey {
         // Another kind of compression is no reason to decode everything; none at all is.
         let compressed = self.same_codec == self.bytes || self.uncompressed <= self.bytes / 2;
         let (leaves, kept, bytes) = (self.leaves, self.kept, self.bytes);
-        self.schema.map(|schema| Copyable { schema, leaves, kept, bytes, worthwhile: self.copied_only || (large && compressed) })
+        self.schema.map(|schema| Copyable { schema, leaves, kept, bytes, worthwhile: self.shredded || (large && compressed) })
     }
 }
 

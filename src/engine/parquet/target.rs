@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit as ParquetUnit, Type as Physical};
+use parquet::basic::{ConvertedType, EdgeInterpolationAlgorithm, LogicalType, Repetition, TimeUnit as ParquetUnit, Type as Physical};
 use parquet::errors::Result as ParquetResult;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType, TypePtr};
 
 use crate::error::{Error, Result};
-use crate::model::{Field, OutputSpec, Primitive, RowIdColumns, Type};
+use crate::model::{Edges, Field, Geo, OutputSpec, Primitive, RowIdColumns, Type};
 
 /// What new files look like.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub(in crate::engine) fn arrow_primitive(primitive: Primitive) -> DataType {
         Primitive::TimestampNs => DataType::Timestamp(TimeUnit::Nanosecond, None),
         Primitive::TimestampTzNs => DataType::Timestamp(TimeUnit::Nanosecond, utc()),
         Primitive::String => DataType::Utf8,
-        Primitive::Binary => DataType::Binary,
+        Primitive::Binary | Primitive::Geo(_) => DataType::Binary,
         Primitive::Fixed(length) => DataType::FixedSizeBinary(i32::try_from(length).unwrap_or(i32::MAX)),
         Primitive::Uuid => DataType::FixedSizeBinary(16),
         Primitive::Unknown => DataType::Null,
@@ -162,6 +162,7 @@ fn parquet_leaf(name: &str, primitive: Primitive, repetition: Repetition, id: Op
         Primitive::TimestampTzNs => (Physical::INT64, Some(LogicalType::timestamp(true, ParquetUnit::NANOS)), None),
         Primitive::String => (Physical::BYTE_ARRAY, Some(LogicalType::String), None),
         Primitive::Binary | Primitive::Variant => (Physical::BYTE_ARRAY, None, None),
+        Primitive::Geo(geo) => (Physical::BYTE_ARRAY, Some(shapes(geo)), None),
         Primitive::Unknown => (Physical::INT32, Some(LogicalType::Unknown), None),
         Primitive::Fixed(length) => (Physical::FIXED_LEN_BYTE_ARRAY, None, Some(i32::try_from(length).unwrap_or(i32::MAX))),
         Primitive::Uuid => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Uuid), Some(16)),
@@ -171,6 +172,22 @@ fn parquet_leaf(name: &str, primitive: Primitive, repetition: Repetition, id: Op
     match length {
         Some(length) => builder.with_length(length).build(),
         None => builder.build(),
+    }
+}
+
+/// Shapes, with what a file has to say of them (Parquet, `Geospatial.md`). A coordinate system that is not named is the usual one.
+fn shapes(geo: Geo) -> LogicalType {
+    let crs = geo.crs.unusual().map(str::to_string);
+    let algorithm = geo.edges.map(|edges| match edges {
+        Edges::Spherical => EdgeInterpolationAlgorithm::SPHERICAL,
+        Edges::Vincenty => EdgeInterpolationAlgorithm::VINCENTY,
+        Edges::Thomas => EdgeInterpolationAlgorithm::THOMAS,
+        Edges::Andoyer => EdgeInterpolationAlgorithm::ANDOYER,
+        Edges::Karney => EdgeInterpolationAlgorithm::KARNEY,
+    });
+    match algorithm {
+        None => LogicalType::geometry(crs),
+        Some(algorithm) => LogicalType::geography(crs, Some(algorithm)),
     }
 }
 

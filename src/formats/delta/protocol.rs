@@ -14,7 +14,7 @@ const COMPAT_HOW: &str =
     "partition columns, field ids of elements, keys and values, and 64-bit timestamps are in new files, record counts in statistics";
 const WRITER: &str =
     "columns are mapped by id and named `col-<id>`, the compatibility it builds on is enabled, types and features are those it allows";
-const SHREDDED: &str = "files with shredded values can be copied: shredding is enabled, files are alike, and no row of theirs is deleted";
+const SHREDDED: &str = "typed values are read with the others; copied files keep them, new ones hold each variant whole";
 
 /// Every feature we know, by the name in the log, sorted.
 pub const FEATURES: &[Feature] = &[
@@ -57,8 +57,8 @@ pub const FEATURES: &[Feature] = &[
     Feature::kept("typeWidening-preview", "as `typeWidening`"),
     Feature::kept("v2Checkpoint", "checkpoints under the classic name, after the V2 specification"),
     Feature::kept("vacuumProtocolCheck", "every writer feature is checked before files are removed"),
-    Feature::with("variantShredding", Care::KeptIf(SHREDDED)),
-    Feature::with("variantShredding-preview", Care::KeptIf(SHREDDED)),
+    Feature::kept("variantShredding", SHREDDED),
+    Feature::kept("variantShredding-preview", SHREDDED),
     Feature::kept("variantType", "metadata and value are kept byte for byte"),
     Feature::kept("variantType-preview", "as `variantType`"),
 ];

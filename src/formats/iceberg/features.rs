@@ -28,6 +28,9 @@ pub(crate) fn in_use(metadata: &Metadata) -> Vec<String> {
     if has_variant(&metadata.schema) {
         names.push("variant");
     }
+    if metadata.schema.leaves_and_groups().any(|field| matches!(field.ty, Type::Primitive(Primitive::Geo(_)))) {
+        names.push("geospatial");
+    }
     if is_encrypted(metadata) {
         names.push("encryption");
     }

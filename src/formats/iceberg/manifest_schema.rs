@@ -134,7 +134,7 @@ fn avro_type(ty: Option<Primitive>) -> Json {
         Some(Primitive::TimestampNs) => stamp("timestamp-nanos", false),
         Some(Primitive::TimestampTzNs) => stamp("timestamp-nanos", true),
         Some(Primitive::String) => json!("string"),
-        Some(Primitive::Binary | Primitive::Variant) => json!("bytes"),
+        Some(Primitive::Binary | Primitive::Variant | Primitive::Geo(_)) => json!("bytes"),
         Some(Primitive::Uuid) => json!({"type": "fixed", "name": "uuid_fixed", "size": 16, "logicalType": "uuid"}),
         Some(Primitive::Fixed(size)) => json!({"type": "fixed", "name": format!("fixed_{size}"), "size": size}),
         Some(Primitive::Decimal(precision, scale)) => json!({"type": "fixed", "name": format!("decimal_{precision}_{scale}"),

@@ -132,7 +132,15 @@ impl Metadata {
             Some(base) => base.place(path, &self.location),
             None => Location::parse(path),
         };
-        parsed.map_err(|e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e))
+        let hint = match &self.base {
+            Some(_) => "it does not begin with the table's own location: --map-location OLD=NEW says where its beginning lies",
+            None => {
+                "the table's location is absolute, so nothing says what the path begins at: let the engine that wrote it write whole paths"
+            }
+        };
+        let error =
+            |e| Error::unsupported("a path in the table's metadata has no absolute meaning").about("path", path).because(e).hint(hint);
+        parsed.map_err(error)
     }
 
     /// The snapshot that is read: the pinned one, else the one that is current on the main branch, or on the branch or tag the table is seen from.

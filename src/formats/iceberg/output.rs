@@ -69,7 +69,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         routing,
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
-        tolerated: Tolerated { int96: true, shredded: false },
+        tolerated: Tolerated { int96: true, shredded: true },
         matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,

@@ -183,8 +183,10 @@ fn shortened(name: String) -> String {
 }
 
 fn result_type(transform: &Transform, source: Option<Primitive>) -> Option<Primitive> {
+    // Neither is a source of any transform ("Partition Transforms").
+    let source = source.filter(|ty| !matches!(ty, Primitive::Variant | Primitive::Geo(_)));
     match transform {
-        Transform::Identity | Transform::Truncate(_) | Transform::Void => source.filter(|ty| *ty != Primitive::Variant),
+        Transform::Identity | Transform::Truncate(_) | Transform::Void => source,
         Transform::Bucket(_) | Transform::Year | Transform::Month | Transform::Hour => Some(Primitive::Int),
         Transform::Day => Some(Primitive::Date),
         Transform::Unknown(_) => None,

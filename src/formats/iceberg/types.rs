@@ -3,9 +3,9 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use serde_json::Value as Json;
 
-use super::understood::{GEO, NESTED_DEFAULT};
+use super::understood::NESTED_DEFAULT;
 use crate::error::{Error, Result};
-use crate::model::{Field, Primitive, Schema, Type, Value};
+use crate::model::{Crs, Edges, Field, Geo, Primitive, Schema, Type, Value};
 
 /// Types nested deeper than this are refused.
 const MAX_DEPTH: usize = 64;
@@ -80,10 +80,7 @@ fn any_type(json: Option<&Json>, depth: usize) -> Result<Type> {
 ///
 /// `Unsupported` naming the type if we do not know it.
 pub(crate) fn primitive(name: &str) -> Result<Primitive> {
-    let unknown = || {
-        let error = Error::unsupported(format!("the type '{name}' is not understood"));
-        if name.starts_with("geometry") || name.starts_with("geography") { error.about("why", GEO) } else { error }
-    };
+    let unknown = || Error::unsupported(format!("the type '{name}' is not understood"));
     Ok(match name {
         "boolean" => Primitive::Boolean,
         "int" => Primitive::Int,
@@ -105,6 +102,9 @@ pub(crate) fn primitive(name: &str) -> Result<Primitive> {
             let inner = |prefix: &str, open: char, close: char| {
                 name.strip_prefix(prefix)?.trim().strip_prefix(open)?.strip_suffix(close).map(str::to_string)
             };
+            if let Some(geo) = geo(name) {
+                return geo.map(Primitive::Geo).ok_or_else(unknown);
+            }
             if let Some(size) = inner("fixed", '[', ']') {
                 return size.trim().parse().map(Primitive::Fixed).map_err(|_| unknown());
             }
@@ -114,6 +114,30 @@ pub(crate) fn primitive(name: &str) -> Result<Primitive> {
             Primitive::Decimal(precision, scale.trim().parse().map_err(|_| unknown())?)
         }
     })
+}
+
+/// Reads `geometry`, `geometry(C)`, `geography`, `geography(C)` or `geography(C, A)`, in any case, as the Java library does. `None` if the type is
+/// another, and `Some(None)` if it is one of these with parameters that are not understood.
+#[expect(clippy::option_option, reason = "another type is not a bad one")]
+fn geo(name: &str) -> Option<Option<Geo>> {
+    let (word, rest) = name.split_at_checked(name.find('(').unwrap_or(name.len()))?;
+    let is = |wanted: &str| word.trim().eq_ignore_ascii_case(wanted);
+    let on_earth = is("geography");
+    if !on_earth && !is("geometry") {
+        return None;
+    }
+    let parameters = match rest.trim() {
+        "" => Some(Crs::DEFAULT),
+        rest => rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).map(str::trim),
+    };
+    let read = |parameters: &str| {
+        let (crs, edges) = match parameters.split_once(',') {
+            Some((crs, edges)) if on_earth => (crs.trim(), Some(Edges::named(edges.trim())?)),
+            _ => (parameters, on_earth.then_some(Edges::Spherical)),
+        };
+        Some(Geo { edges, crs: Crs::new(crs)? })
+    };
+    Some(parameters.and_then(read))
 }
 
 /// Reads a default in the JSON single-value form (Iceberg spec, appendix D).
@@ -179,8 +203,24 @@ mod tests {
         assert_eq!(primitive("decimal(9, 2)").unwrap(), Primitive::Decimal(9, 2));
         assert_eq!(primitive("decimal(38,10)").unwrap(), Primitive::Decimal(38, 10));
         assert_eq!(primitive("fixed[16]").unwrap(), Primitive::Fixed(16));
-        for name in ["geometry(OGC:CRS84)", "geography", "decimal(99,0)", "fixed[x]"] {
+        for name in ["geometry(", "geometry()", "geography(OGC:CRS84, flat)", "geometries", "decimal(99,0)", "fixed[x]"] {
             assert!(primitive(name).unwrap_err().message().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn shapes_have_a_coordinate_system_and_those_on_the_earth_have_edges() {
+        let cases = [
+            ("geometry", "geometry(OGC:CRS84)"),
+            ("geometry(srid:4326)", "geometry(srid:4326)"),
+            ("Geometry ( EPSG:2056 )", "geometry(EPSG:2056)"),
+            ("geography", "geography(OGC:CRS84, spherical)"),
+            ("geography(srid:4326)", "geography(srid:4326, spherical)"),
+            ("geography(OGC:CRS84, Karney)", "geography(OGC:CRS84, karney)"),
+        ];
+        for (name, understood) in cases {
+            let Primitive::Geo(geo) = primitive(name).unwrap() else { panic!("{name}") };
+            assert_eq!(geo.to_string(), understood);
         }
     }
 

@@ -3,8 +3,6 @@
 
 use crate::formats::support::{Care, Feature};
 
-/// Why geospatial columns are refused.
-pub(super) const GEO: &str = "their values are kept with a coordinate system and bounds of their own, which files written here would lose";
 /// Why encrypted tables are refused.
 pub(super) const ENCRYPTED: &str = "without its keys nothing of the table can be read";
 /// Why defaults of nested columns are refused.
@@ -51,18 +49,20 @@ pub const FEATURES: &[Feature] = &[
     Feature::with("defaults of whole structs, lists and maps", Care::Refused(NESTED_DEFAULT)),
     Feature::kept("name mapping (`schema.name-mapping.default`)", "for files without field ids"),
     Feature::kept("nanosecond timestamps", "in ns, never cut"),
-    Feature {
-        name: "`variant` columns",
-        care: Care::KeptIf("no row of a file has values in typed columns (shredded)"),
-        how: "in queries structs of two binaries, `metadata` and `value`; a file with typed values is refused by name, in a compaction before its \
-              group is committed; no bounds are claimed",
-    },
+    Feature::kept(
+        "`variant` columns",
+        "in queries structs of two binaries, `metadata` and `value`; values in typed columns (shredded) are put together with the others; new \
+         files hold each variant whole; no bounds are claimed",
+    ),
     Feature {
         name: "`unknown` columns",
         care: Care::KeptIf("no struct, list or map holds nothing else"),
         how: "they are null in every row and no data file holds them",
     },
-    Feature::with("`geometry`, `geography`", Care::Refused(GEO)),
+    Feature::kept(
+        "`geometry`, `geography`",
+        "in queries binary (WKB); new files name coordinate system and edges by Parquet's types; no bounds are claimed",
+    ),
     Feature::with("encrypted tables", Care::Refused(ENCRYPTED)),
     Feature::kept(
         "ORC and Avro data files",

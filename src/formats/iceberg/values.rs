@@ -25,7 +25,8 @@ pub(crate) fn from_bytes(bytes: &[u8], ty: Primitive) -> Option<Value> {
         Primitive::Binary => Value::Bytes(bytes.to_vec()),
         Primitive::Fixed(size) => Value::Bytes(Some(bytes).filter(|b| b.len() as u64 == u64::from(size))?.to_vec()),
         Primitive::Uuid => Value::Bytes(Some(bytes).filter(|b| b.len() == 16)?.to_vec()),
-        Primitive::Variant | Primitive::Unknown => return None,
+        // Corners of a box, of points: no order tells one value from another by them.
+        Primitive::Variant | Primitive::Geo(_) | Primitive::Unknown => return None,
     })
 }
 

@@ -117,6 +117,8 @@ pub enum Leave {
     OverLimit,
     /// Its partition spec has a transform that is not understood.
     UnknownSpec,
+    /// It is too large, and moving its row groups as they are would make the same file again.
+    RowGroupTooLarge,
 }
 
 /// Files that are rewritten together: of one partition, or all of specs other than the one they move to.
@@ -268,6 +270,11 @@ pub fn roll_size(bytes: Bytes, policy: &Policy) -> Bytes {
     let share = bytes.0.div_ceil(expected_outputs(bytes, policy));
     // Two per cent of slack: an estimate that is slightly off must not leave a tiny last file.
     policy.target.max(Bytes(share).percent(102))
+}
+
+/// No [`roll_size`] is larger: what is not divided at this size may not be at another.
+pub fn largest_roll(policy: &Policy) -> Bytes {
+    policy.target.percent(113)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::plan::{Group, Policy, roll_size};
+use super::plan::{Group, Policy, Why, largest_roll, roll_size};
 use super::survey::{Scope, Survey, survey};
 use super::{Failure, Finished, Options, PlanDocument, Report};
 use crate::commit::State;
-use crate::engine::{RewriteTask, Rewritten};
+use crate::engine::{RewritePath, RewriteTask, Rewritten};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
@@ -246,9 +246,22 @@ impl Run<'_> {
                 .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
         }
         inputs.iter_mut().zip(deletes).for_each(|(input, located)| input.1 = located);
-        let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path: self.options.path }).await?;
+        let path = self.path(&group).await?;
+        let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path }).await?;
         let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
+    }
+
+    /// How row groups may reach the output. Where the choice is ours, large files are not copied as they are: the next run would find them again.
+    async fn path(&self, group: &Group) -> Result<RewritePath> {
+        if self.options.path == RewritePath::Auto && group.why == Why::LargeFile {
+            for file in group.files.iter().filter(|file| file.size > self.policy.max) {
+                if self.parts.engine.files_if_copied(file, largest_roll(&self.policy)).await? <= 1 {
+                    return Ok(RewritePath::Encode);
+                }
+            }
+        }
+        Ok(self.options.path)
     }
 
     async fn land(&mut self, base: Arc<dyn TableVersion>, part: u32, written: Vec<Written>) -> Landing {

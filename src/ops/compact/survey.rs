@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::Options;
-use super::plan::{Leave, Plan, Policy, is_candidate, plan_partition};
-use crate::engine::Rewriter;
+use super::plan::{Leave, Plan, Policy, is_candidate, largest_roll, plan_partition};
+use crate::engine::{RewritePath, Rewriter};
 use crate::error::Result;
 use crate::formats::{Destination, TableVersion};
 use crate::model::{DataFile, Partition, Totals};
@@ -90,9 +90,26 @@ pub async fn survey(
     for (partition, mut candidates) in partitions.into_values().flatten() {
         // Rows with ids stay in the order of their ids; the rest in the order of their names, whatever order metadata lists them in.
         candidates.sort_unstable_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
+        if options.path == RewritePath::Copy && !policy.rewrite_all {
+            candidates = divisible(candidates, policy, &mut plan, engine).await?;
+        }
         plan_partition(&partition, candidates, policy, &mut plan);
     }
     Ok(Survey { before: counter.finish(version, engine).await?, plan })
+}
+
+/// The files of `candidates` that copying makes better: one that is too large and stays so would be found again by every run (C4).
+async fn divisible(candidates: Vec<DataFile>, policy: &Policy, plan: &mut Plan, engine: &dyn Rewriter) -> Result<Vec<DataFile>> {
+    let mut kept = Vec::with_capacity(candidates.len());
+    for file in candidates {
+        let whole = file.size > policy.max && file.deletes.is_empty();
+        if whole && engine.files_if_copied(&file, largest_roll(policy)).await? <= 1 {
+            plan.leave(Leave::RowGroupTooLarge, 1);
+        } else {
+            kept.push(file);
+        }
+    }
+    Ok(kept)
 }
 
 fn row_ids_start(file: &DataFile) -> Option<i64> {

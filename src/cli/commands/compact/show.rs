@@ -127,5 +127,6 @@ const fn leave(why: Leave) -> &'static str {
         Leave::FilteredOut => "ruled out by --where",
         Leave::OverLimit => "beyond --max-files",
         Leave::UnknownSpec => "of a partition spec that is not understood",
+        Leave::RowGroupTooLarge => "too large, but copying their row groups would not split them",
     }
 }

@@ -36,6 +36,7 @@ fn primitive_text(primitive: Primitive) -> String {
         Primitive::Fixed(length) => format!("fixed[{length}]"),
         Primitive::Uuid => "uuid".into(),
         Primitive::Variant => "variant".into(),
+        Primitive::Geo(geo) => geo.to_string(),
         Primitive::Unknown => "unknown".into(),
     }
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{BinaryArray, Float64Array, Int32Array, Int64Array, ListArray, StringArray, StructArray};
+use arrow_array::{Float64Array, Int32Array, Int64Array, ListArray, StringArray};
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
 
+use super::types::variants;
 use super::*;
 use crate::error::Kind;
 use crate::model::Value;
@@ -190,25 +192,31 @@ async fn elements_that_have_no_id_in_the_table_need_none_in_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shredded_variants_are_copied_whole_or_refused() {
+async fn shredded_variants_are_copied_where_that_is_allowed_and_else_encoded_whole() {
     let bench = Bench::new();
-    let half = |name: &str| {
-        (Arc::new(ArrowField::new(name, DataType::Binary, true)), Arc::new(BinaryArray::from_vec(vec![b"v", b"w"])) as ArrayRef)
-    };
-    let typed =
-        (Arc::new(ArrowField::new("typed_value", DataType::Int64, true)), Arc::new(Int64Array::from(vec![Some(7), None])) as ArrayRef);
-    let stored = batch(vec![("v", Arc::new(StructArray::from(vec![half("metadata"), half("value"), typed])))]);
+    let stored = variants(&[Some(&[1, 0, 0]), Some(&[1, 0, 0])], &[None, Some(&[0])], Some(vec![Some(7), None]));
+    let stored = batch(vec![("v", Arc::new(stored))]);
     let inputs = |deletes| vec![(bench.file("a", &stored, None), deletes), (bench.file("b", &stored, None), RowDeletes::None)];
     let mut output = plain_output(&bench, vec![leaf(1, "v", Primitive::Variant)]);
-    let refused = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Auto).await.unwrap_err();
-    assert!(refused.message().contains("shredded"), "{refused}");
+    let refused = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Copy).await.unwrap_err();
+    assert!(refused.to_string().contains("a variant has values in typed columns"), "{refused}");
+    let values = |done: &Rewritten| {
+        let rows = read(&done.files);
+        let column = rows.column(0).as_struct();
+        assert_eq!(column.column_names(), ["metadata", "value"]);
+        column.column(1).as_binary::<i32>().iter().map(|value| value.unwrap().to_vec()).collect::<Vec<_>>()
+    };
+    let (seven, null) = (vec![24, 7, 0, 0, 0, 0, 0, 0, 0], vec![0]);
+    let done = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Auto).await.unwrap();
+    assert_eq!((done.row_groups_copied, values(&done)), (0, vec![seven.clone(), null.clone(), seven.clone(), null.clone()]));
     output.tolerated.shredded = true;
     let done = bench.rewrite(inputs(RowDeletes::None), output.clone(), RewritePath::Auto).await.unwrap();
     assert_eq!((done.row_groups_copied, done.files.len()), (2, 1));
     let column = read(&done.files).column(0).clone();
     assert_eq!(column.to_data(), arrow_select::concat::concat(&[stored.column(0), stored.column(0)]).unwrap().to_data());
-    let refused = bench.rewrite(inputs(positions([0])), output, RewritePath::Auto).await.unwrap_err();
-    assert_eq!(refused.kind(), Kind::Unsupported);
+    // Deleted rows have to go: then it is encoded, whole.
+    let done = bench.rewrite(inputs(positions([0])), output, RewritePath::Auto).await.unwrap();
+    assert_eq!((done.row_groups_copied, values(&done)), (0, vec![null.clone(), seven, null]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

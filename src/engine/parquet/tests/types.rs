@@ -8,12 +8,12 @@ use arrow_array::{
     BinaryArray, Date32Array, Decimal128Array, Float32Array, Int32Array, Int64Array, ListArray, StringArray, StructArray,
     TimestampMillisecondArray,
 };
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
 
 use super::*;
 use crate::error::Kind;
-use crate::model::{MappedName, Value};
+use crate::model::{Crs, Edges, Geo, MappedName, Value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_are_promoted_filled_with_defaults_and_reordered() {
@@ -232,20 +232,111 @@ async fn text_that_is_not_utf8_is_corruption() {
     assert_eq!(error.kind(), Kind::Corrupt);
 }
 
+/// A variant column of these members, which are binaries but for the typed numbers.
+pub(super) fn variants(metadata: &[Option<&[u8]>], value: &[Option<&[u8]>], typed: Option<Vec<Option<i64>>>) -> StructArray {
+    let half = |name: &str, values: &[Option<&[u8]>]| {
+        let values: ArrayRef = Arc::new(BinaryArray::from_opt_vec(values.to_vec()));
+        (Arc::new(ArrowField::new(name, DataType::Binary, typed.is_some())), values)
+    };
+    let mut members = vec![half("value", value), half("metadata", metadata)];
+    if let Some(typed) = &typed {
+        let typed: ArrayRef = Arc::new(Int64Array::from(typed.clone()));
+        members.push((Arc::new(ArrowField::new("typed_value", DataType::Int64, true)), typed));
+    }
+    StructArray::from(members)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn shredded_variants_are_refused_and_plain_ones_kept() {
+async fn shredded_variants_become_whole_and_plain_ones_are_kept() {
+    use arrow_array::cast::AsArray;
     let bench = Bench::new();
-    let half =
-        |name: &str| (Arc::new(ArrowField::new(name, DataType::Binary, true)), Arc::new(BinaryArray::from_vec(vec![b"v"])) as ArrayRef);
-    let shredded = StructArray::from(vec![half("value"), half("metadata"), half("typed_value")]);
-    let plain = StructArray::from(vec![half("value"), half("metadata")]);
+    let empty: Option<&[u8]> = Some(&[1, 0, 0]);
+    let shredded = variants(&[empty; 3], &[None, Some(&[0]), None], Some(vec![Some(7), None, None]));
+    let plain = variants(&[Some(b"m")], &[Some(b"v")], None);
+    let whole: Vec<&[u8]> = vec![&[24, 7, 0, 0, 0, 0, 0, 0, 0], &[0], &[0]];
+    // As a column, and as an element of a list within a struct.
+    let list = |column: &StructArray| {
+        let item = Arc::new(ArrowField::new("element", column.data_type().clone(), true));
+        let lists = ListArray::new(item, OffsetBuffer::from_lengths([column.len()]), Arc::new(column.clone()), None);
+        StructArray::from(vec![(Arc::new(ArrowField::new("l", lists.data_type().clone(), true)), Arc::new(lists) as ArrayRef)])
+    };
+    let element = leaf(3, "element", Primitive::Variant);
+    let nested = field(1, "v", Type::Struct(vec![field(2, "l", Type::List(Box::new(element)))]));
+    for (name, stored, expected) in [("a", &shredded, whole), ("b", &plain, vec![&b"v"[..]])] {
+        let output = bench.output(vec![leaf(1, "v", Primitive::Variant)]);
+        let file = bench.file(name, &batch(vec![("v", Arc::new(stored.clone()))]), None);
+        let (rows, done) = bench.encoded(vec![(file, RowDeletes::None)], output).await;
+        let column = rows.column(0).as_struct();
+        assert_eq!(column.column_names(), ["metadata", "value"]);
+        assert_eq!(column.column(1).as_binary::<i32>().iter().flatten().collect::<Vec<_>>(), expected);
+        assert!(done.files[0].stats.columns.is_empty());
+
+        let file = bench.file(&format!("{name}-nested"), &batch(vec![("v", Arc::new(list(stored)))]), None);
+        let (rows, _) = bench.encoded(vec![(file, RowDeletes::None)], bench.output(vec![nested.clone()])).await;
+        let column = rows.column(0).as_struct().column(0).as_list::<i32>().values().as_struct();
+        assert_eq!(column.column(1).as_binary::<i32>().iter().flatten().collect::<Vec<_>>(), expected);
+    }
+    // What contradicts itself is named, with its column and its file.
     let output = bench.output(vec![leaf(1, "v", Primitive::Variant)]);
-    let file = bench.file("a", &batch(vec![("v", Arc::new(shredded))]), None);
-    let error = bench.rewrite(vec![(file, RowDeletes::None)], output.clone(), RewritePath::Encode).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unsupported);
-    assert!(error.message().contains("shredded"), "{error}");
-    let file = bench.file("b", &batch(vec![("v", Arc::new(plain))]), None);
-    let (rows, done) = bench.encoded(vec![(file, RowDeletes::None)], output).await;
-    assert_eq!(arrow_array::cast::AsArray::as_struct(rows.column(0)).column_names(), ["metadata", "value"]);
-    assert!(done.files[0].stats.columns.is_empty());
+    let both = variants(&[empty], &[Some(&[0])], Some(vec![Some(1)]));
+    let file = bench.file("c", &batch(vec![("v", Arc::new(both))]), None);
+    let error = bench.rewrite(vec![(file, RowDeletes::None)], output, RewritePath::Encode).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains("two values at once"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_that_are_required_are_null_where_the_struct_around_them_is() {
+    use arrow_array::cast::AsArray;
+    let bench = Bench::new();
+    let seven: &[u8] = &[24, 7, 0, 0, 0, 0, 0, 0, 0];
+    let shredded = variants(&[Some(&[1, 0, 0]), Some(b"")], &[None, None], Some(vec![Some(7), None]));
+    // The specification wants metadata to be required.
+    let required_metadata = |column: &StructArray| {
+        let fields: Fields =
+            column.fields().iter().map(|f| f.as_ref().clone().with_nullable(f.is_nullable() && f.name() != "metadata")).collect();
+        StructArray::new(fields, column.columns().to_vec(), None)
+    };
+    let plain = variants(&[Some(&[1, 0, 0]), Some(b"")], &[Some(seven), Some(b"")], None);
+    for (name, column) in [("a", required_metadata(&shredded)), ("b", plain)] {
+        let member = Arc::new(ArrowField::new("v", column.data_type().clone(), false));
+        let around = StructArray::new(vec![member].into(), vec![Arc::new(column)], Some(NullBuffer::from(vec![true, false])));
+        let file = bench.file(name, &batch(vec![("n", Arc::new(around))]), None);
+        let fields = vec![field(1, "n", Type::Struct(vec![required(leaf(2, "v", Primitive::Variant))]))];
+        let (rows, _) = bench.encoded(vec![(file, RowDeletes::None)], bench.output(fields)).await;
+        let around = rows.column(0).as_struct();
+        assert_eq!((around.is_null(0), around.is_null(1)), (false, true), "{name}");
+        assert_eq!(around.column(0).as_struct().column(1).as_binary::<i32>().value(0), seven, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shapes_keep_their_bytes_and_new_files_name_coordinate_system_and_edges() {
+    use arrow_array::cast::AsArray;
+    use parquet::basic::{EdgeInterpolationAlgorithm, LogicalType};
+    let bench = Bench::new();
+    let point = [&[1, 1, 0, 0, 0][..], &30f64.to_le_bytes(), &10f64.to_le_bytes()].concat();
+    let stored: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(&point), None]));
+    let geo = |edges, crs| Primitive::Geo(Geo { edges, crs: Crs::new(crs).unwrap() });
+    let cases = [
+        (geo(None, "OGC:CRS84"), LogicalType::geometry(None)),
+        (geo(None, "srid:2056"), LogicalType::geometry(Some("srid:2056".into()))),
+        (geo(Some(Edges::Karney), "srid:4326"), LogicalType::geography(Some("srid:4326".into()), Some(EdgeInterpolationAlgorithm::KARNEY))),
+    ];
+    for (at, (ty, logical)) in cases.into_iter().enumerate() {
+        let file = bench.file(&format!("a{at}"), &batch(vec![("g", Arc::clone(&stored))]), None);
+        let (rows, done) = bench.encoded(vec![(file, RowDeletes::None)], bench.output(vec![leaf(1, "g", ty)])).await;
+        assert_eq!(rows.column(0).as_binary::<i32>().iter().collect::<Vec<_>>(), [Some(&point[..]), None]);
+        let stats = &done.files[0].stats.columns[&1];
+        assert_eq!((&stats.lower, &stats.upper, stats.null_count), (&None, &None, Some(1)));
+        let written = std::fs::File::open(done.files[0].location.to_string().trim_start_matches("file://")).unwrap();
+        let reader = parquet::file::reader::SerializedFileReader::new(written).unwrap();
+        let footer = parquet::file::reader::FileReader::metadata(&reader);
+        assert_eq!(footer.file_metadata().schema_descr().column(0).logical_type_ref(), Some(&logical));
+        assert!(footer.row_group(0).column(0).statistics().is_none_or(|s| s.min_bytes_opt().is_none() && s.max_bytes_opt().is_none()));
+    }
+    // Text is no shape, whatever it says.
+    let text = bench.file("t", &batch(vec![("g", Arc::new(StringArray::from(vec!["POINT (30 10)"])))]), None);
+    let output = bench.output(vec![leaf(1, "g", geo(None, "OGC:CRS84"))]);
+    assert_eq!(bench.rewrite(vec![(text, RowDeletes::None)], output, RewritePath::Encode).await.unwrap_err().kind(), Kind::Unsupported);
 }
