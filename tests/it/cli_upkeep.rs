@@ -80,7 +80,7 @@ fn a_tag_is_made_at_once_and_goes_only_where_somebody_agreed() {
     assert_eq!(tables.run(0, &["tag", "ice", "create", "eod"])["outcome"], "nothing-to-do");
     let listed = tables.run(0, &["tag", "ice", "list"]);
     assert_eq!((&listed["tags"][0]["name"], &listed["tags"][0]["version"]), (&json!("eod"), &json!(version)));
-    assert!(tables.told(&["tag", "ice", "list"]).contains(" 30d "));
+    assert!(tables.told(&["tag", "ice", "list"]).contains(" 30d"));
     assert_eq!(tables.run(0, &["query", "SELECT count(*) AS n FROM 'ice' VERSION AS OF 'eod'"])["n"], 45);
     let files = tables.metadata_files();
     assert_eq!(tables.run(0, &["tag", "ice", "drop", "eod"])["outcome"], "planned");
