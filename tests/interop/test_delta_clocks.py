@@ -51,8 +51,9 @@ def backdate(table: Table, now: float) -> list[int]:
 
 
 def vacuum(readers: Readers, table: Table, how: str) -> list[str]:
-    """What Spark's VACUUM says at its own retention."""
-    return [row[0] for row in readers.spark.sql(f"VACUUM {table.spark} {how}").collect()]
+    """The files that Spark's VACUUM names at its own retention; it names folders, too, that have become empty."""
+    named = [row[0] for row in readers.spark.sql(f"VACUUM {table.spark} {how}").collect()]
+    return [path for path in named if path.endswith((".parquet", ".bin"))]
 
 
 def files(root: Path) -> set[str]:
