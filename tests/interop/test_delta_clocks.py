@@ -51,8 +51,9 @@ def backdate(table: Table, now: float) -> list[int]:
 
 
 def vacuum(readers: Readers, table: Table, how: str) -> list[str]:
-    """What Spark's VACUUM says at its own retention."""
-    return [row[0] for row in readers.spark.sql(f"VACUUM {table.spark} {how}").collect()]
+    """The files that Spark's VACUUM names at its own retention; it names folders, too, that have become empty."""
+    named = [row[0] for row in readers.spark.sql(f"VACUUM {table.spark} {how}").collect()]
+    return [path for path in named if path.endswith((".parquet", ".bin"))]
 
 
 def files(root: Path) -> set[str]:
@@ -97,11 +98,9 @@ def test_after_expire_vacuum_finds_nothing(name: str, otf: Otf, make: Maker, rea
     assert files(table.root) == before
     # A version that is listed and empty says so, whoever asks.
     empty = whole[0] - 1
-    for command in (["query", "SELECT * FROM t", "--table", f"t={table.reference}", "--as-of", str(empty)], ["restore", table.reference, "--to", str(empty), "--yes"]):
-        refused = otf.run(*command, *DOCUMENT)
-        assert refused.status == 3, refused.told()
-        error = refused.document()["error"]
-        assert error["kind"] in ("not-found", "corrupt") and error["hint"], error
+    read = otf.run("query", "SELECT * FROM t", "--table", f"t={table.reference}", "--as-of", str(empty), *DOCUMENT)
+    assert read.status == 3, read.told()
+    otf.run("restore", table.reference, "--to", str(empty), "--yes", *DOCUMENT).error(4, "refused")
 
 
 @pytest.mark.parametrize("name", HISTORIES)
