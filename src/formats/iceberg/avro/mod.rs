@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 pub(crate) use datum::{Datum, encode};
 pub(crate) use shape::{RecordShape, Shape};
 
+use crate::decode::Packing;
 use crate::error::{Error, Result};
 use crate::location::Location;
 
@@ -20,6 +21,8 @@ const SYNC: usize = 16;
 const BLOCK: usize = 64 << 10;
 /// Smaller blocks are not worth their head.
 const LEAST_BLOCK: usize = 4 << 10;
+/// Blocks that become larger are not read: those of manifests have a thousandth of it.
+const LARGEST_BLOCK: u64 = 256 << 20;
 const SCHEMA_KEY: &str = "avro.schema";
 const CODEC_KEY: &str = "avro.codec";
 
@@ -32,7 +35,7 @@ pub(crate) struct Reader {
     /// Header entries other than schema and codec, in the file's order.
     pub(crate) header: Vec<(String, Vec<u8>)>,
     place: Location,
-    codec: apache_avro::Codec,
+    packing: Packing,
     sync: Vec<u8>,
     rest: Buffer,
     block: Vec<u8>,
@@ -92,13 +95,13 @@ impl Reader {
         let schema: Json = serde_json::from_slice(&schema).map_err(|e| Error::corrupt("an Avro schema is not JSON").because(e))?;
         let shape = Shape::parse(&schema)?;
         let rest = bytes.slice(bytes.len() - input.len()..);
-        let codec = codec(&name)?;
+        let packing = Packing::named(&name)?;
         Ok(Self {
             schema,
             shape,
             header,
             place: place.clone(),
-            codec,
+            packing,
             sync,
             rest,
             block: Vec::new(),
@@ -139,12 +142,16 @@ impl Reader {
         let mut input: &[u8] = &self.rest;
         self.left = datum::long(&mut input)?;
         let packed = datum::sized(&mut input)?;
-        if self.left < 0 || datum::take(&mut input, SYNC)? != self.sync {
-            return Err(Error::corrupt("a block of an Avro file is damaged"));
+        let damaged = || Error::corrupt("a block of an Avro file is damaged");
+        if datum::take(&mut input, SYNC)? != self.sync {
+            return Err(damaged());
         }
-        self.block = packed.to_vec();
+        self.packing.unpack(packed, LARGEST_BLOCK, &mut self.block)?;
         self.at = 0;
-        self.codec.decompress(&mut self.block).map_err(|e| Error::corrupt("a block of an Avro file cannot be unpacked").because(e))?;
+        // No record here is without a byte.
+        if usize::try_from(self.left).map_or(true, |left| left > self.block.len()) {
+            return Err(damaged());
+        }
         self.rest = self.rest.slice(self.rest.len() - input.len()..);
         Ok(())
     }
