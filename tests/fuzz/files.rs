@@ -51,9 +51,9 @@ pub(super) const TARGETS: &[Target] = &[
         "data_avro",
         data_avro,
         &[
-            "plain@iceberg_v2_avro/data/00000-11-aeea0dbb-331f-4cdc-abf8-5537e80f35a6-0-00001.avro",
+            "@iceberg_v2_avro/data/00000-11-aeea0dbb-331f-4cdc-abf8-5537e80f35a6-0-00001.avro",
             "@iceberg_v2_avro/data/00000-7-d3706986-f268-466e-892a-9755c98add88-0-00001.avro",
-            "plain@iceberg_v2_avro/data/00001-8-d3706986-f268-466e-892a-9755c98add88-0-00001.avro",
+            "@iceberg_v2_avro/data/00001-8-d3706986-f268-466e-892a-9755c98add88-0-00001.avro",
         ],
     ),
 ];

@@ -26,8 +26,7 @@ pub(super) const TARGETS: &[Target] = &[
         iceberg_manifest_list,
         &[
             "@iceberg_v2_posdeletes/metadata/snap-6165790934812151375-1-05dfd933-e2e1-4aa1-bf6f-6ba4fc1a0114.avro",
-            "plain@iceberg_v2_posdeletes/metadata/snap-6165790934812151375-1-05dfd933-e2e1-4aa1-bf6f-6ba4fc1a0114.avro",
-            "plain@iceberg_v3_dv/metadata/snap-4721189352472353497-1-b5e4007f-f464-4114-9161-f10750fa0b1f.avro",
+            "@iceberg_v3_dv/metadata/snap-4721189352472353497-1-b5e4007f-f464-4114-9161-f10750fa0b1f.avro",
         ],
     ),
     (
@@ -35,9 +34,8 @@ pub(super) const TARGETS: &[Target] = &[
         iceberg_manifest,
         &[
             "@iceberg_v2_posdeletes/metadata/24896e91-068d-4cd5-a35e-05d5699e955f-m0.avro",
-            "plain@iceberg_v2_posdeletes/metadata/24896e91-068d-4cd5-a35e-05d5699e955f-m0.avro",
-            "plain@iceberg_v2_posdeletes/metadata/05dfd933-e2e1-4aa1-bf6f-6ba4fc1a0114-m0.avro",
-            "plain@iceberg_v3_dv/metadata/b5e4007f-f464-4114-9161-f10750fa0b1f-m0.avro",
+            "@iceberg_v2_posdeletes/metadata/05dfd933-e2e1-4aa1-bf6f-6ba4fc1a0114-m0.avro",
+            "@iceberg_v3_dv/metadata/b5e4007f-f464-4114-9161-f10750fa0b1f-m0.avro",
         ],
     ),
     ("iceberg_vector", iceberg_vector, &["@iceberg_v3_dv/data/00000-103-a652bc47-55ce-488a-a709-9c00676e4e22-00001-deletes.puffin"]),
@@ -59,14 +57,15 @@ pub(super) const TARGETS: &[Target] = &[
     (
         "iceberg_positions_avro",
         iceberg_positions_avro,
-        &[
-            "@iceberg_v2_avro/data/00000-13-d48ee133-49a6-49c0-aa12-2040c9cf9ef6-00001-deletes.avro",
-            "plain@iceberg_v2_avro/data/00000-13-d48ee133-49a6-49c0-aa12-2040c9cf9ef6-00001-deletes.avro",
-        ],
+        &["@iceberg_v2_avro/data/00000-13-d48ee133-49a6-49c0-aa12-2040c9cf9ef6-00001-deletes.avro"],
     ),
     ("iceberg_values_parquet", iceberg_values_parquet, &["@iceberg_v2_eqdeletes/data/deletes-parquet.parquet"]),
     ("iceberg_values_orc", iceberg_values_orc, &["@iceberg_v2_eqdeletes/data/deletes-orc.orc"]),
-    ("iceberg_values_avro", iceberg_values_avro, &["plain@iceberg_v2_eqdeletes/data/deletes-avro.avro"]),
+    (
+        "iceberg_values_avro",
+        iceberg_values_avro,
+        &["@iceberg_v2_eqdeletes/data/deletes-avro.avro", "plain@iceberg_v2_eqdeletes/data/deletes-avro.avro"],
+    ),
 ];
 
 const PROPERTIES: &str = "write.target-file-size-bytes=536870912\nwrite.parquet.compression-codec=zstd\nwrite.parquet.compression-level=3\n\

@@ -115,6 +115,21 @@ fn run(name: &str) {
     }
 }
 
+/// The crate for cargo-fuzz has a binary for each of `known`, and one for any of them.
+fn built_by_cargo_fuzz(known: &[&str]) {
+    let known = [&["any"], known].concat();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let names = manifest.split("[[bin]]\nname = \"").skip(1).map(|bin| bin.split('"').next().unwrap());
+    assert_eq!(names.collect::<Vec<&str>>(), known);
+    for name in &known {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")));
+        let text = std::fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert_eq!(text, format!("#![no_main]\notf_fuzz::target!(\"{name}\");\n"));
+    }
+    assert_eq!(std::fs::read_dir(folder.join("fuzz_targets")).unwrap().count(), known.len());
+}
+
 macro_rules! runs {
     ($($name:ident)*) => {
         $(#[test]
@@ -127,6 +142,7 @@ macro_rules! runs {
             let run: Vec<&str> = vec![$(stringify!($name)),*];
             let known: Vec<&str> = all().map(|(name, ..)| *name).collect();
             assert_eq!(run, known);
+            built_by_cargo_fuzz(&known);
         }
     };
 }
