@@ -7,10 +7,11 @@ use super::progress::{Bar, Lines};
 use super::ui::Ui;
 use crate::engine::{Inspector, Rewriter, Sql};
 use crate::error::Result;
-use crate::ops::Progress;
+use crate::ops::{Clock, Parts, Progress};
 use crate::store::Store;
 use crate::store::moved::Moved;
 use crate::store::resolve::Stores;
+use crate::wiring::processes::LocalProcesses;
 use crate::wiring::{self, Opened, System};
 
 /// One run of the tool.
@@ -72,8 +73,52 @@ impl Session {
         if self.settings.progress && self.system.stderr_is_terminal { Box::new(Bar::default()) } else { Box::new(Lines) }
     }
 
+    /// Whether a plan is to be carried out: `--yes`, and no `--dry-run`.
+    pub const fn agreed(&self) -> bool {
+        self.settings.yes && !self.settings.dry_run
+    }
+
+    /// What an operation on tables in `store` works with. Must be called inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::engine`].
+    pub fn workshop(&self, store: Store) -> Result<Workshop> {
+        let engine = self.engine(&store)?;
+        let (clock, progress) = (self.system.clock.clone(), self.progress());
+        Ok(Workshop { store, engine, clock, progress, processes: LocalProcesses::new() })
+    }
+
     /// Milliseconds since `start`.
     pub fn ms_since(&self, start: crate::units::Timestamp) -> u64 {
         u64::try_from(self.system.clock.now().0.saturating_sub(start.0)).unwrap_or(0)
+    }
+}
+
+/// Holds what an operation works with while it runs. Progress that is shown ends when it is dropped.
+pub struct Workshop {
+    store: Store,
+    engine: Box<dyn Rewriter>,
+    clock: Arc<dyn Clock>,
+    progress: Box<dyn Progress>,
+    processes: LocalProcesses,
+}
+
+impl Workshop {
+    /// What the operation is given.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts {
+            store: &self.store,
+            engine: self.engine.as_ref(),
+            clock: self.clock.as_ref(),
+            progress: self.progress.as_ref(),
+            processes: &self.processes,
+        }
+    }
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").finish_non_exhaustive()
     }
 }

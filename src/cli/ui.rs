@@ -160,7 +160,7 @@ pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
     for column in table.column_iter_mut().skip(texts) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    format!("{table}\n")
+    table.trim_fmt() + "\n"
 }
 
 /// `text` with everything that is not seen written out (`\u{202e}`): a name must not move the cursor, recolour a terminal or turn what follows

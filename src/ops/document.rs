@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::formats::FormatName;
-use crate::model::Totals;
+use crate::model::{Totals, Version};
 
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,6 +44,34 @@ impl Outcome {
             Self::Lost => "lost",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Finished<P, R> {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The version that was planned on.
+    pub base_version: Option<Version>,
+    /// The versions that were made.
+    pub versions: Vec<Version>,
+    /// The table before.
+    pub before: Totals,
+    /// The table after; `None` where nothing of the run is known to be in it.
+    pub after: Option<Totals>,
+    /// What was to be done.
+    pub plan: P,
+    /// What was done; `None` where the plan was only shown.
+    pub report: Option<R>,
+    /// Why it was lost or is unknown.
+    pub error: Option<Error>,
+}
+
+impl<P, R> Finished<P, R> {
+    /// A plan that was made and not carried out.
+    pub const fn planned(base_version: Option<Version>, before: Totals, plan: P) -> Self {
+        Self { outcome: Outcome::Planned, base_version, versions: Vec::new(), before, after: None, plan, report: None, error: None }
     }
 }
 

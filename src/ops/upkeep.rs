@@ -13,27 +13,6 @@ use crate::ops::land_upkeep::{Decide, UpkeepLanding, land_upkeep};
 use crate::ops::leftovers::{self, Places};
 use crate::ops::totals::totals;
 
-/// What a run came to.
-#[derive(Debug)]
-pub struct Finished<P, R> {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The version that was planned on.
-    pub base_version: Option<Version>,
-    /// The versions that were made.
-    pub versions: Vec<Version>,
-    /// The table before.
-    pub before: Totals,
-    /// The table after; `None` where nothing of the run is known to be in it.
-    pub after: Option<Totals>,
-    /// What was to be done.
-    pub plan: P,
-    /// What was done; `None` where the plan was only shown.
-    pub report: Option<R>,
-    /// Why it was lost or is unknown.
-    pub error: Option<Error>,
-}
-
 /// How a change ended.
 pub(super) struct Carried {
     pub(super) outcome: Outcome,

@@ -6,9 +6,7 @@ use crate::cli::session::Session;
 use crate::config::Size;
 use crate::error::Result;
 use crate::model::{LeaveList, ListContent, ListPlan, ListWhy, ListWishes};
-use crate::ops::Parts;
 use crate::ops::manifests::run;
-use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
 /// Write a table's lists of files anew: Iceberg manifests, a checkpoint of a Delta log
@@ -47,17 +45,11 @@ pub async fn run(args: &ManifestsArgs, session: &Session) -> Result<u8> {
         order: args.sort_by.iter().map(|name| name.trim().to_string()).collect(),
         all: args.rewrite_all,
     };
-    let agreed = session.settings.yes && !session.settings.dry_run;
+    let agreed = session.agreed();
     let store = session.store()?;
     let opened = open(&args.table, session, &store, agreed).await?;
-    let (engine, progress) = (session.engine(&store)?, session.progress());
-    let parts = Parts {
-        store: &store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
+    let workshop = session.workshop(store)?;
+    let parts = workshop.parts();
     let (table, operation) = (opened.table.as_ref(), operation_id());
     let verb = Verb { name: "manifests", table, operation: &operation, start: parts.clock.now() };
     let finished = run::run(table, &operation, &wishes, agreed, parts).await?;

@@ -8,10 +8,8 @@ use crate::cli::session::Session;
 use crate::cli::ui::table;
 use crate::error::Result;
 use crate::formats::Table;
-use crate::ops::Parts;
 use crate::ops::references::plan::{Action, PlanDocument, Request, Wanted};
 use crate::ops::references::run::{self, Listed, version_at};
-use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
 /// Name a version of an Iceberg table for good
@@ -200,14 +198,8 @@ async fn change(args: &TableArgs, asked: Asked<'_>, is_branch: bool, session: &S
     let agreed = (session.settings.yes || !loses) && !session.settings.dry_run;
     let store = session.store()?;
     let opened = open(args, session, &store, agreed && !matches!(asked, Asked::List)).await?;
-    let (engine, progress) = (session.engine(&store)?, session.progress());
-    let parts = Parts {
-        store: &store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
+    let workshop = session.workshop(store)?;
+    let parts = workshop.parts();
     let (table, operation) = (opened.table.as_ref(), operation_id());
     let verb = Verb { name: command, table, operation: &operation, start: parts.clock.now() };
     let (name, action) = match asked {

@@ -5,10 +5,8 @@ use crate::cli::options::TableArgs;
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::formats::FormatName;
-use crate::ops::Parts;
 use crate::ops::restore::plan::{PlanDocument, Share};
 use crate::ops::restore::{Options, run};
-use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
 /// Make an earlier version of a table current again
@@ -39,17 +37,11 @@ pub struct RestoreArgs {
 /// As the operation.
 pub async fn run(args: &RestoreArgs, session: &Session) -> Result<u8> {
     let options = Options { to: state(&args.to, args.tz.as_deref())?, verify: args.verify };
-    let agreed = session.settings.yes && !session.settings.dry_run;
+    let agreed = session.agreed();
     let store = session.store()?;
     let opened = open(&args.table, session, &store, agreed).await?;
-    let (engine, progress) = (session.engine(&store)?, session.progress());
-    let parts = Parts {
-        store: &store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
+    let workshop = session.workshop(store)?;
+    let parts = workshop.parts();
     let (table, operation) = (opened.table.as_ref(), operation_id());
     let verb = Verb { name: "restore", table, operation: &operation, start: parts.clock.now() };
     let finished = run::run(table, &operation, &options, agreed, parts).await?;

@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::formats::{Table, TableVersion};
 use crate::model::{ListContent, ListPlan, ListWishes, OperationId, Upkeep, UpkeepKind};
 use crate::ops::Parts;
-use crate::ops::document::Outcome;
+use crate::ops::document::{Finished, Outcome};
 use crate::ops::land_upkeep::Decide;
 use crate::ops::totals::totals;
-use crate::ops::upkeep::{Carried, Finished, carry_out};
+use crate::ops::upkeep::{Carried, carry_out};
 use crate::units::Bytes;
 
 /// Plans what `wishes` ask for and, if `agreed`, carries it out.
@@ -34,8 +34,7 @@ pub async fn run(
     let before = totals(&*base, parts.engine).await?;
     let base_version = base.snapshot().version;
     if !agreed {
-        let outcome = Outcome::Planned;
-        return Ok(Finished { outcome, base_version, versions: Vec::new(), before, after: None, plan, report: None, error: None });
+        return Ok(Finished::planned(base_version, before, plan));
     }
     let decide = Rewrite { operation, wishes };
     let carried = carry_out(table, &base, operation, &decide, (before, parts)).await?;

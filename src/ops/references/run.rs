@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 use crate::formats::{FormatName, Reference, Table, TableVersion};
 use crate::model::{At, NewReference, OperationId, Upkeep, Version};
 use crate::ops::Parts;
-use crate::ops::document::Outcome;
+use crate::ops::document::Finished;
 use crate::ops::land_upkeep::Decide;
 use crate::ops::totals::totals;
-use crate::ops::upkeep::{Carried, Finished, carry_out};
+use crate::ops::upkeep::{Carried, carry_out};
 use crate::units::Timestamp;
 
 /// A branch or tag as it is listed.
@@ -86,8 +86,7 @@ pub async fn run(
     let before = totals(&*base, parts.engine).await?;
     let base_version = base.snapshot().version;
     if !agreed {
-        let outcome = Outcome::Planned;
-        return Ok(Finished { outcome, base_version, versions: Vec::new(), before, after: None, plan, report: None, error: None });
+        return Ok(Finished::planned(base_version, before, plan));
     }
     let decide = Change { operation, request, seen };
     let Carried { outcome, versions, after, error, leftovers_removed, .. } =

@@ -12,10 +12,10 @@ use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{DataFile, OperationId, RowDeletes, Totals, Upkeep, UpkeepKind, Version};
 use crate::ops::Parts;
-use crate::ops::document::Outcome;
+use crate::ops::document::{Finished, Outcome};
 use crate::ops::land_upkeep::Decide;
 use crate::ops::totals::{Counter, known_live_rows, totals};
-use crate::ops::upkeep::{Carried, Finished, carry_out};
+use crate::ops::upkeep::{Carried, carry_out};
 
 /// Files are looked for in portions of this many.
 const PORTION: usize = 256;
@@ -63,8 +63,7 @@ pub async fn run(
     };
     let (before, base_version) = (survey.before, Some(from));
     if !agreed {
-        let outcome = Outcome::Planned;
-        return Ok(Finished { outcome, base_version, versions: Vec::new(), before, after: None, plan, report: None, error: None });
+        return Ok(Finished::planned(base_version, before, plan));
     }
     let decide = Restore { operation, from, to, is_there };
     let Carried { outcome, versions, after, error, leftovers_removed, newest } =

@@ -2,18 +2,16 @@
 
 use super::show::{self, CompactDocument};
 use super::{CompactArgs, settings};
-use crate::cli::commands::upkeep::open;
+use crate::cli::commands::upkeep::{Verb, open};
 use crate::cli::filter;
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::formats::Table;
-use crate::model::OperationId;
 use crate::ops::Parts;
 use crate::ops::compact::run::{execute, plan};
-use crate::ops::compact::{Finished, Options, PlanDocument};
-use crate::ops::document::Outcome;
-use crate::wiring::processes::LocalProcesses;
-use crate::wiring::system::{operation_id, peak_memory_bytes};
+use crate::ops::compact::{self, Options, PlanDocument};
+use crate::ops::document::Finished;
+use crate::wiring::system::operation_id;
 
 /// Shows the plan, or carries it out where `--yes` agreed to it.
 ///
@@ -23,23 +21,17 @@ use crate::wiring::system::{operation_id, peak_memory_bytes};
 pub async fn run(args: &CompactArgs, session: &Session) -> Result<u8> {
     let asked = settings::asked(args, &session.settings.config.compact)?;
     let store = session.store()?;
-    let agreed = session.settings.yes && !session.settings.dry_run;
+    let agreed = session.agreed();
     let opened = open(&args.table, session, &store, agreed).await?;
     let filter = match &args.filter {
         Some(text) => Some(filter::parse(text, &opened.table.load().await?.snapshot().schema)?),
         None => None,
     };
     let options = settings::options(&asked, filter);
-    let (engine, progress) = (session.engine(&store)?, session.progress());
-    let parts = Parts {
-        store: &store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
+    let workshop = session.workshop(store)?;
+    let parts = workshop.parts();
     let document = compact(opened.table.as_ref(), &options, agreed, parts).await?;
-    drop(progress);
+    drop(workshop);
     show(&document, agreed, session)
 }
 
@@ -49,51 +41,18 @@ pub async fn run(args: &CompactArgs, session: &Session) -> Result<u8> {
 ///
 /// As the operation.
 pub(crate) async fn compact(table: &dyn Table, options: &Options, agreed: bool, parts: Parts<'_>) -> Result<CompactDocument> {
-    let start = parts.clock.now();
     let operation = operation_id();
-    let document = if agreed {
-        ended(table, &operation, execute(table, &operation, options, parts).await?)
+    let verb = Verb { name: "compact", table, operation: &operation, start: parts.clock.now() };
+    let finished = if agreed {
+        let compact::Finished { outcome, base_version, versions, before, after, plan, report, error } =
+            execute(table, &operation, options, parts).await?;
+        let after = error.is_none().then_some(after);
+        Finished { outcome, base_version, versions, before, after, plan, report: Some(report), error }
     } else {
         let (version, survey) = plan(table, options, parts).await?;
-        let base_version = version.snapshot().version.map(|version| version.to_string());
-        CompactDocument {
-            command: "compact",
-            table: table.location().to_string(),
-            format: table.format(),
-            operation_id: operation.to_string(),
-            outcome: Outcome::Planned,
-            base_version,
-            versions: Vec::new(),
-            before: survey.before,
-            after: None,
-            plan: PlanDocument::from(&survey.plan),
-            report: None,
-            error: None,
-            elapsed_ms: 0,
-            peak_memory_bytes: 0,
-        }
+        Finished::planned(version.snapshot().version, survey.before, PlanDocument::from(&survey.plan))
     };
-    let elapsed_ms = u64::try_from(parts.clock.now().0.saturating_sub(start.0)).unwrap_or(0);
-    Ok(CompactDocument { elapsed_ms, peak_memory_bytes: peak_memory_bytes(), ..document })
-}
-
-fn ended(table: &dyn Table, operation: &OperationId, finished: Finished) -> CompactDocument {
-    CompactDocument {
-        command: "compact",
-        table: table.location().to_string(),
-        format: table.format(),
-        operation_id: operation.to_string(),
-        outcome: finished.outcome,
-        base_version: finished.base_version.map(|version| version.to_string()),
-        versions: finished.versions.iter().map(ToString::to_string).collect(),
-        before: finished.before,
-        after: finished.error.is_none().then_some(finished.after),
-        plan: finished.plan,
-        report: Some(finished.report),
-        error: finished.error,
-        elapsed_ms: 0,
-        peak_memory_bytes: 0,
-    }
+    Ok(verb.document(finished, parts))
 }
 
 fn show(document: &CompactDocument, agreed: bool, session: &Session) -> Result<u8> {

@@ -16,11 +16,9 @@ use crate::cli::ui::{count, elapsed, table};
 use crate::error::{Error, Result};
 use crate::formats::FormatName;
 use crate::location::Location;
-use crate::ops::Parts;
 use crate::ops::compact::Options;
 use crate::store::Store;
 use crate::wiring::open;
-use crate::wiring::processes::LocalProcesses;
 use crate::wiring::system::operation_id;
 
 /// The tables of the demo.
@@ -100,15 +98,8 @@ async fn make(store: &Store, place: &Location, format: FormatName, content: Cont
 
 async fn compacted(store: &Store, place: &Location, session: &Session) -> Result<CompactDocument> {
     let opened = open(&place.to_string(), None, place, &session.settings.config.catalog, store).await?;
-    let (engine, progress) = (session.engine(store)?, session.progress());
-    let parts = Parts {
-        store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
-    compact(opened.table.as_ref(), &Options::default(), true, parts).await
+    let workshop = session.workshop(store.clone())?;
+    compact(opened.table.as_ref(), &Options::default(), true, workshop.parts()).await
 }
 
 fn shown(document: &CompactDocument) -> String {

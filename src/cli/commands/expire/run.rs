@@ -2,19 +2,18 @@
 
 use super::ExpireArgs;
 use super::show::{self, ExpireDocument};
-use crate::cli::commands::upkeep::open;
+use crate::cli::commands::upkeep::{Verb, open};
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::formats::Table;
 use crate::model::Version;
 use crate::ops::Parts;
-use crate::ops::document::Outcome;
+use crate::ops::document::Finished;
 use crate::ops::expire::plan::{Cutoff, Wishes};
 use crate::ops::expire::run::{execute, plan};
-use crate::ops::expire::{Finished, Options};
+use crate::ops::expire::{self, Options};
 use crate::units::{parse_duration, parse_time};
-use crate::wiring::processes::LocalProcesses;
-use crate::wiring::system::{operation_id, peak_memory_bytes};
+use crate::wiring::system::operation_id;
 
 /// So many files of a plan are named, where names are wanted.
 const NAMED: usize = 1_000;
@@ -28,18 +27,12 @@ pub async fn run(args: &ExpireArgs, session: &Session) -> Result<u8> {
     let names = session.ui.is_json() || session.settings.level >= tracing::level_filters::LevelFilter::INFO;
     let options = options(args, if names { NAMED } else { 0 })?;
     let store = session.store()?;
-    let agreed = session.settings.yes && !session.settings.dry_run;
+    let agreed = session.agreed();
     let opened = open(&args.table, session, &store, agreed).await?;
-    let (engine, progress) = (session.engine(&store)?, session.progress());
-    let parts = Parts {
-        store: &store,
-        engine: engine.as_ref(),
-        clock: session.system.clock.as_ref(),
-        progress: progress.as_ref(),
-        processes: &LocalProcesses::new(),
-    };
+    let workshop = session.workshop(store)?;
+    let parts = workshop.parts();
     let document = expire(opened.table.as_ref(), &options, agreed, parts).await?;
-    drop(progress);
+    drop(workshop);
     show::show(&document, agreed, session)
 }
 
@@ -81,50 +74,16 @@ fn cutoff(text: &str, zone: Option<&str>) -> Result<Cutoff> {
 ///
 /// As the operation.
 async fn expire(table: &dyn Table, options: &Options, agreed: bool, parts: Parts<'_>) -> Result<ExpireDocument> {
-    let start = parts.clock.now();
     let operation = operation_id();
-    let finished = if agreed { Some(execute(table, &operation, options, parts).await?) } else { None };
-    let (base_version, before, plan) = match finished {
-        Some(finished) => return Ok(ended(table, &operation.to_string(), finished, elapsed(start.0, parts))),
-        None => plan(table, options, parts).await.map(|(base, before, plan)| (base.snapshot().version, before, plan))?,
+    let verb = Verb { name: "expire", table, operation: &operation, start: parts.clock.now() };
+    let finished = if agreed {
+        let expire::Finished { outcome, base_version, before, after, plan, report, error } =
+            execute(table, &operation, options, parts).await?;
+        let after = error.is_none().then_some(after);
+        Finished { outcome, base_version, versions: Vec::new(), before, after, plan, report: Some(report), error }
+    } else {
+        let (base, before, plan) = plan(table, options, parts).await?;
+        Finished::planned(base.snapshot().version, before, plan)
     };
-    Ok(ExpireDocument {
-        command: "expire",
-        table: table.location().to_string(),
-        format: table.format(),
-        operation_id: operation.to_string(),
-        outcome: Outcome::Planned,
-        base_version: base_version.map(|version| version.to_string()),
-        versions: Vec::new(),
-        before,
-        after: None,
-        plan,
-        report: None,
-        error: None,
-        elapsed_ms: elapsed(start.0, parts),
-        peak_memory_bytes: peak_memory_bytes(),
-    })
-}
-
-fn elapsed(start: i64, parts: Parts<'_>) -> u64 {
-    u64::try_from(parts.clock.now().0.saturating_sub(start)).unwrap_or(0)
-}
-
-fn ended(table: &dyn Table, operation: &str, finished: Finished, elapsed_ms: u64) -> ExpireDocument {
-    ExpireDocument {
-        command: "expire",
-        table: table.location().to_string(),
-        format: table.format(),
-        operation_id: operation.to_string(),
-        outcome: finished.outcome,
-        base_version: finished.base_version.map(|version| version.to_string()),
-        versions: Vec::new(),
-        before: finished.before,
-        after: finished.error.is_none().then_some(finished.after),
-        plan: finished.plan,
-        report: Some(finished.report),
-        error: finished.error,
-        elapsed_ms,
-        peak_memory_bytes: peak_memory_bytes(),
-    }
+    Ok(verb.document(finished, parts))
 }
