@@ -117,7 +117,7 @@ fn run(name: &str) {
 
 /// The crate for cargo-fuzz has a binary for each of `known`, and one for any of them.
 fn built_by_cargo_fuzz(known: &[&str]) {
-    let known = [&["any"], known].concat();
+    let known = [["any"].as_slice(), known].concat();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
     let names = manifest.split("[[bin]]\nname = \"").skip(1).map(|bin| bin.split('"').next().unwrap());

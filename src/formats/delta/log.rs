@@ -225,7 +225,7 @@ pub(super) fn classify(name: &str) -> Option<Entry> {
 
 /// The number that exactly `width` digits say. The last one there is counts as none: nothing can follow it.
 pub(super) fn number(digits: &str, width: usize) -> Option<i64> {
-    let number = (digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten();
+    let number = (digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse::<i64>().ok()).flatten();
     number.filter(|number| *number < i64::MAX)
 }
 
