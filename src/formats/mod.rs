@@ -17,8 +17,9 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId, OutputSpec,
-    Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value, Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value,
+    Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -310,12 +311,13 @@ pub trait TableVersion: Send + Sync {
         no_stream("what the table refers to cannot be told")
     }
 
-    /// The files that `gone` (versions of this table) reach and nothing else of the table does: what may be deleted once they are forgotten.
+    /// The files that the versions of `forget` reach (of this table, to be forgotten or emptied) and nothing else of the table does: what may be
+    /// deleted once that is done.
     ///
     /// # Errors
     ///
     /// As [`Self::holdings`].
-    fn released<'a>(&'a self, _gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+    fn released<'a>(&'a self, _forget: &'a Forget) -> BoxStream<'a, Result<Released>> {
         no_stream("what only old versions refer to cannot be told")
     }
 

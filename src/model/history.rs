@@ -62,6 +62,15 @@ pub struct Holding {
     pub size: Option<Bytes>,
 }
 
+/// A file that nothing needs any more once versions are forgotten or emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// It may be deleted.
+    Free(Holding),
+    /// It stays for now: what removed it says that this was not long enough ago.
+    TooYoung(Holding),
+}
+
 /// A list of files that a version is made of (Iceberg: a manifest). Counts are of added, existing and deleted files, where the table says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileList {
@@ -97,6 +106,9 @@ pub struct Retention {
     pub min_versions: u64,
     /// A branch or tag whose head is older than this may go, in milliseconds; `None` is never (Iceberg `history.expire.max-ref-age-ms`).
     pub max_ref_age_ms: Option<i64>,
+    /// Files that were removed longer ago than this may go although versions that need them stay listed, in milliseconds; `None` where files go with
+    /// their versions alone (Delta `delta.deletedFileRetentionDuration`).
+    pub max_file_age_ms: Option<i64>,
     /// Log entries older than this may go, in milliseconds; `None` where the format has no log (Delta `delta.logRetentionDuration`).
     pub max_log_age_ms: Option<i64>,
 }

@@ -28,7 +28,7 @@ pub use change::{Change, GroupChange, Intent, Marked};
 pub use deletes::{RowDeletes, ValueDeletes, ValueFile, ValueRule, ValueSet};
 pub use file::{DataFile, DeleteKind, DeleteRef, FileFormat, FileId, Lineage, Partition, PartitionField};
 pub use finding::{Fault, Finding, FindingSink, Reach, Severity};
-pub use history::{FileKind, FileList, HistoryEntry, Holding, Retention};
+pub use history::{FileKind, FileList, HistoryEntry, Holding, Released, Retention};
 pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
@@ -39,6 +39,7 @@ pub use snapshot::{At, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
 pub use upkeep::{
-    Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, UnusedRules, Upkeep, UpkeepKind,
+    Emptied, Forget, LeaveList, LeftLists, ListContent, ListGroup, ListPlan, ListWhy, ListWishes, NewReference, UnusedRules, Upkeep,
+    UpkeepKind,
 };
 pub use value::Value;

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_counted_from_1970_on_both_sides() {
+    fn hour_times_are_counted_from_1970_on_both_sides() {
         let micro = |value| (Value::Long(value), Primitive::Timestamp);
         let day = |value| (Value::Int(value), Primitive::Date);
         for (transform, (value, source), expected) in [

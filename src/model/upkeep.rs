@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::operation::OperationId;
 use super::snapshot::Version;
-use crate::units::Bytes;
+use crate::units::{Bytes, Timestamp};
 
 /// One commit of such a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct ListWishes {
     pub order: Vec<String>,
     /// Every list, whatever its size and order.
     pub all: bool,
+    /// The commits since the last checkpoint are summed up in a file of their own; no checkpoint is written (Delta log compaction).
+    pub sums: bool,
 }
 
 /// What is to become of a table's lists of files.
@@ -141,6 +143,26 @@ pub struct Forget {
     pub references: BTreeSet<String>,
     /// Whether schemas and partition specs go that nothing that stays refers to.
     pub unused_rules: bool,
+    /// Versions that stay listed and lose their files.
+    pub emptied: Option<Emptied>,
+}
+
+impl Forget {
+    /// Whether nothing is to go.
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.references.is_empty() && !self.unused_rules && self.emptied.is_none()
+    }
+}
+
+/// Which versions lose the files that only they needed while the table goes on listing them (Delta: what VACUUM does).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emptied {
+    /// This version and later ones keep every file; older ones keep what those need.
+    pub before: Version,
+    /// Versions before this one lost theirs already; `None` where nobody knows.
+    pub since: Option<Version>,
+    /// Files stay whose removal says that it was made at this time or later.
+    pub removed_before: Timestamp,
 }
 
 /// Schemas and partition specs that nothing of a table refers to, by their ids.

@@ -19,6 +19,8 @@ use crate::units::Timestamp;
 
 /// The folder of notes below the table's root. Readers of both formats pass over names that begin with `_`.
 const FOLDER: &str = "_otf";
+/// What names of files end with that are no notes of runs: they stay.
+pub(super) const STATE: &str = ".state";
 /// A run elsewhere is taken for dead when its note is this old.
 const LEASE_MS: i64 = 24 * 60 * 60 * 1000;
 /// On storage across a network a request of a dead process may still be under way for so long.
@@ -187,6 +189,7 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
         Err(error) if error.kind() == Kind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
+    let notes: Vec<Meta> = notes.into_iter().filter(|meta| !meta.location.name().ends_with(STATE)).collect();
     let mut deleted = 0;
     let (journals, notes): (Vec<Meta>, Vec<Meta>) = notes.into_iter().partition(|meta| deletion::is_journal(meta.location.name()));
     for meta in journals {

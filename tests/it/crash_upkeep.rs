@@ -127,6 +127,26 @@ fn a_restore_survives_whatever_happens_at_any_call() {
     });
 }
 
+/// Version 2 of a Delta table had one file, half of one row less; the newest has four.
+#[test]
+fn a_restore_of_a_delta_table_survives_whatever_happens_at_any_call() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        let rows = Original::delta("/t", 2).await.rows;
+        Case { original, deed: Deeds::Restore(At::Version(Version(2))), rows }.sweep(15).await;
+    });
+}
+
+#[test]
+fn a_sum_of_commits_survives_whatever_happens_at_any_call() {
+    runtime().block_on(async {
+        let original = Original::delta("/t", 4).await;
+        let rows = original.rows.clone();
+        let wishes = ListWishes { sums: true, ..ListWishes::default() };
+        Case { original, deed: Deeds::Manifests(wishes), rows }.sweep(15).await;
+    });
+}
+
 #[test]
 fn a_new_tag_survives_whatever_happens_at_any_call() {
     runtime().block_on(async {

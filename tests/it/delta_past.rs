@@ -30,13 +30,13 @@ use crate::support::{Alone, Remarks};
 
 const MISHAPS: [Fault; 4] = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Fail];
 
-/// A clock long after every file was written: commits here have no other time.
-struct Later;
+/// A clock long after every file was written: commits here have no other time. It is later in another process.
+struct Later(u32);
 
 #[async_trait]
 impl Clock for Later {
     fn now(&self) -> Timestamp {
-        Timestamp(4_102_444_800_000)
+        Timestamp(4_102_444_800_000 + i64::from(self.0))
     }
 
     async fn wait_ms(&self, _ms: u64) {}
@@ -69,7 +69,7 @@ async fn live(version: &dyn TableVersion) -> Result<BTreeSet<String>> {
 async fn with_parts<T>(store: &Store, process: u32, what: impl AsyncFnOnce(Parts<'_>) -> T) -> T {
     let settings = Settings { memory: Bytes::mib(64), threads: 1, runtime: Handle::current() };
     let engine = ParquetRewriter::new(store.clone(), settings).unwrap();
-    let (clock, progress, processes) = (Later, Remarks::default(), Alone(process));
+    let (clock, progress, processes) = (Later(process), Remarks::default(), Alone(process));
     what(Parts { store, engine: &engine, clock: &clock, progress: &progress, processes: &processes }).await
 }
 
@@ -79,7 +79,7 @@ async fn restore(original: &Original, objects: &Arc<dyn ObjectStore>, operation:
     let base = table.load().await?;
     let decide = Restoring { table: &table, operation: OperationId(operation.into()), to: Version(to) };
     let patience = Patience::from(base.defaults());
-    Ok(with_parts(&store, 1, async |parts| land_upkeep(&table, base, &decide, patience, parts).await).await)
+    Ok(with_parts(&store, 0, async |parts| land_upkeep(&table, base, &decide, patience, parts).await).await)
 }
 
 async fn newest(original: &Original, objects: &Arc<dyn ObjectStore>) -> i64 {

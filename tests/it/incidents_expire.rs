@@ -226,3 +226,30 @@ fn expire_race_a_file_taken_into_use_again_meanwhile_stays() {
         }
     });
 }
+
+/// iceberg #18132, #17219: what lists share is read once, whatever the number of versions.
+#[test]
+fn expire_slow_twice_the_versions_are_at_most_twice_the_calls() {
+    runtime().block_on(async {
+        let mut calls = Vec::new();
+        for versions in [40, 80] {
+            let mut timeline = Timeline::default();
+            let first = timeline.append(None, 100);
+            // All of them share a manifest, and every tenth has a file that the next one has no more.
+            let head = (1..versions).fold(first, |head, n| {
+                let added: Vec<String> = timeline.live(head).difference(&timeline.live(first)).cloned().collect();
+                if n % 10 == 0 { timeline.append(Some(head), 90) } else { timeline.rewrite(head, 90, &added) }
+            });
+            timeline.name("main", head, true);
+            timeline.name("kept", first, false);
+            let faults = Faults::none();
+            let finished = expire(&faults.over(timeline.lay_out().await), &everything()).await.unwrap();
+            assert_eq!(finished.report.expired.len(), versions - 2);
+            let read =
+                |key: &str| faults.calls().iter().filter(|call| call.key.ends_with(key) && call.operation.starts_with("get")).count();
+            assert!((0..versions).all(|n| read(&format!("/m{n}.avro")) <= 3), "a manifest is read over and over");
+            calls.push(faults.calls().len());
+        }
+        assert!(calls[1] <= 2 * calls[0], "{calls:?}");
+    });
+}

@@ -1,11 +1,5 @@
-//! Incidents of tools that delete unreferenced files, by name: each deleted live data, or left rubbish for ever. What is elsewhere:
-//!
-//! | incident | test |
-//! |---|---|
-//! | orphan-scale (iceberg PR #14278) | 16 bytes a held file and temporary files for orphans: `ops/orphans/plan/held.rs`, `ops/orphans/spool.rs` |
-//! | vacuum-longwriter (delta-rs PR #3835) | the floor of 24 hours: `orphan_now`; a commit beside a run: `orphans.rs` |
-//! | vacuum-default (delta-rs #3911) | the run-through in `docs/guide/orphans.md` shows the plan first and deletes with `--yes` alone |
-//! | vacuum-log, vacuum-lite-miss | `expire` |
+//! Incidents of tools that delete unreferenced files, by name: each deleted live data, or left rubbish for ever. Those that need a writer beside
+//! them, a Delta log or the command line are in `incidents_vacuum.rs`, those of expiry in `incidents_expire.rs`.
 
 use otf::error::Kind;
 use otf::ops::orphans::plan::{OnMismatch, Why};
@@ -106,7 +100,7 @@ fn orphan_never() {
 #[test]
 fn orphan_encoding() {
     runtime().block_on(async {
-        let values = ["a b", "a%20b", "50%", "x+y", "k#1", "t=10:00", "ü", "u\u{308}", "😀", "%25", "a?b&c"];
+        let values = ["a b", "a%20b", "50%", "x+y", "k#1", "t=10:00", "ü", "u\u{308}", "😀", "%25", "a?b&c", "a/b", "a%2Fb"];
         let held: Vec<String> = values.iter().map(|value| format!("s3://b/w/t/data/p={value}/live.parquet")).collect();
         let held: Vec<&str> = held.iter().map(String::as_str).collect();
         let bed = Bed::naming("s3://b/w/t", &held, &json!({})).await;
@@ -228,9 +222,12 @@ fn orphan_now() {
 fn orphan_depth() {
     runtime().block_on(async {
         let deep = |name: &str| format!("data/{}{name}", "d/".repeat(3000));
-        let live = format!("s3://b/w/t/{}", deep("live"));
-        let bed = Bed::naming("s3://b/w/t", &[&live], &json!({})).await;
-        bed.plant(&deep("live"), 10).await;
+        let live: Vec<String> = (0..2000).map(|n| format!("data/p={n}/live")).chain([deep("live")]).collect();
+        let held: Vec<String> = live.iter().map(|below| format!("s3://b/w/t/{below}")).collect();
+        let bed = Bed::naming("s3://b/w/t", &held.iter().map(String::as_str).collect::<Vec<_>>(), &json!({})).await;
+        for below in &live {
+            bed.plant(below, 10).await;
+        }
         let mut strays = vec![deep("stray")];
         strays.extend((0..2000).map(|n| format!("data/p={n}/stray")));
         for stray in &strays {

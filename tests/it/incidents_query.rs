@@ -195,6 +195,29 @@ fn int96_values_are_read_whatever_their_bounds_say() {
 }
 
 #[test]
+fn parquet_ts_local_times_and_instants_are_told_apart() {
+    runtime().block_on(async {
+        let lake = Lake::new();
+        lake.create("/t", &[("x", "timestamp")], &[]).await;
+        lake.create("/local", &[("x", "timestamp_ntz")], &["timestampNtz"]).await;
+        let micros = -43_829 * 86_400_000_000_i64;
+        let instants = Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"));
+        let local = Arc::new(TimestampMicrosecondArray::from(vec![micros]));
+        let stats = json!({"numRecords": 1});
+        // Each column from a file that says so, and from one that says nothing or the opposite: the table's word counts.
+        for (root, text) in [("/t", "1850-01-01T00:00:00Z"), ("/local", "1850-01-01T00:00:00")] {
+            let mut adds = Vec::new();
+            for (name, array) in [("a", &instants), ("b", &local)] {
+                let batch = batch_of(Arc::<TimestampMicrosecondArray>::clone(array));
+                adds.push(lake.file(root, name, &batch, WriterProperties::default(), &stats).await);
+            }
+            lake.commit(root, 1, &adds).await;
+            assert_eq!(lake.rows(&format!("SELECT x FROM '{root}'")).await, [text, text], "{root}");
+        }
+    });
+}
+
+#[test]
 fn decimal_stats_of_every_precision_and_sign_find_their_row() {
     runtime().block_on(async {
         for (precision, scale) in [(1, 0), (2, 1), (9, 2), (10, 0), (18, 18), (19, 3), (28, 14), (38, 0), (38, 38)] {

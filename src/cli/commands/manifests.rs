@@ -13,7 +13,8 @@ use crate::wiring::system::operation_id;
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Without --yes the plan is shown and nothing is written. Iceberg: small manifests are joined, large ones split, and files of a \
-    partition brought together; no data file is touched. Delta: the newest version gets a checkpoint."
+    partition brought together; no data file is touched. Delta: the newest version gets a checkpoint, or with --log-compaction \
+    the commits since the last one are summed up."
 )]
 pub struct ManifestsArgs {
     /// The table.
@@ -31,6 +32,9 @@ pub struct ManifestsArgs {
     /// Every manifest, whatever its size and order
     #[arg(long)]
     pub rewrite_all: bool,
+    /// Sum up the commits since the last checkpoint in one file, and write no checkpoint (Delta)
+    #[arg(long, conflicts_with_all = ["target_size", "spec_id", "sort_by", "rewrite_all"])]
+    pub log_compaction: bool,
 }
 
 /// Shows which lists would be written anew, and does it where `--yes` agreed to it.
@@ -44,6 +48,7 @@ pub async fn run(args: &ManifestsArgs, session: &Session) -> Result<u8> {
         spec: args.spec_id,
         order: args.sort_by.iter().map(|name| name.trim().to_string()).collect(),
         all: args.rewrite_all,
+        sums: args.log_compaction,
     };
     let agreed = session.agreed();
     let store = session.store()?;

@@ -67,7 +67,12 @@ impl StripeFooter {
             match field {
                 1 => {
                     let [kind, column, length] = numbers([1, 2, 3])?;
-                    footer.streams.insert((column, kind), place);
+                    // An empty stream begins where the next one does, and is none.
+                    if length > 0 {
+                        footer.streams.insert((column, kind), place);
+                    } else {
+                        footer.streams.remove(&(column, kind));
+                    }
                     place = place.checked_add(length).filter(|end| *end <= start).ok_or_else(damaged)?;
                 }
                 2 => {

@@ -160,6 +160,21 @@ fn sound_files_of_this_kind_are_read() {
 }
 
 #[test]
+fn empty_streams_are_not_those_that_begin_where_they_do() {
+    // Lists that are all empty: their texts have no lengths, and what lies there is the bytes of another column.
+    let file = Crafted {
+        types: vec![(12, vec![1, 3], vec!["l", "t"]), (10, vec![2], vec![]), (7, vec![], vec![]), (7, vec![], vec![])],
+        rows: 3,
+        streams: vec![(2, 1, repeated(0, 3)), (1, 2, Vec::new()), (2, 2, Vec::new()), (1, 3, b"aabbcc".to_vec()), (2, 3, repeated(2, 3))],
+        columns: vec![(0, 0), (2, 0), (2, 0), (2, 0)],
+        ..Crafted::default()
+    };
+    let batch = file.first().unwrap();
+    assert_eq!(batch.columns[0].as_list::<i32>().offsets().as_ref(), &[0, 0, 0, 0]);
+    assert_eq!(batch.columns[1].as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["aa", "bb", "cc"]);
+}
+
+#[test]
 fn lists_longer_than_memory_are_refused_before_anything_is_reserved_for_them() {
     for length in [1 << 24, 1 << 40, 1 << 58] {
         let too_large = "a stripe or block of the file is too large for the memory that may be used";

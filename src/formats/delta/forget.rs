@@ -105,7 +105,12 @@ async fn first_working(
     damage.map_or(Ok(None), Err)
 }
 
-fn agree(root: &Location, checkpoint: &State, commits: &State) -> Result<()> {
+/// Whether two states of a version are the same.
+///
+/// # Errors
+///
+/// `Corrupt` if they are not.
+pub(super) fn agree(root: &Location, checkpoint: &State, commits: &State) -> Result<()> {
     match differences(root, checkpoint, commits)?.into_iter().next() {
         None => Ok(()),
         Some(what) => Err(Error::corrupt("a checkpoint and the log before it say different things: nothing of the log can go")
@@ -116,7 +121,11 @@ fn agree(root: &Location, checkpoint: &State, commits: &State) -> Result<()> {
 }
 
 /// Whether every file came back as it was written, statistics aside.
-fn same_files(root: &Location, back: &State, written: &State) -> Result<()> {
+///
+/// # Errors
+///
+/// `Corrupt`, naming a file that did not.
+pub(super) fn same_files(root: &Location, back: &State, written: &State) -> Result<()> {
     let mut partitions: BTreeMap<usize, usize> = BTreeMap::new();
     for add in written.files.iter() {
         let key = FileKey::of(root, &add.path, add.deletion_vector.as_deref())?;

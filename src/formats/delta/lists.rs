@@ -3,7 +3,7 @@
 use super::bookkeeping;
 use super::log::{self, Listing};
 use super::version::DeltaVersion;
-use super::{checkpoint_read, forget};
+use super::{checkpoint_read, compacted, forget};
 use crate::error::{Error, Result};
 use crate::model::{ListContent, ListGroup, ListPlan, ListWhy, ListWishes};
 use crate::units::Bytes;
@@ -20,6 +20,9 @@ pub(super) async fn plan(version: &DeltaVersion, wishes: &ListWishes) -> Result<
             .hint("leave these options out: a checkpoint of the newest version is written"));
     }
     let listing = Listing::read(version.store(), version.root(), None).await?;
+    if wishes.sums {
+        return sums(version, &listing);
+    }
     let newest = version.state().version;
     let start = listing.starts(newest).first().copied().ok_or_else(|| listing.gap(version.root(), newest))?;
     let commits = listing.commits_between(start.map_or(-1, |checkpoint| checkpoint.version), newest);
@@ -42,6 +45,23 @@ pub(super) async fn plan(version: &DeltaVersion, wishes: &ListWishes) -> Result<
         lists: (commits.len() + parts.len()) as u64,
         bytes: Bytes(size(&commits).0.saturating_add(parts.iter().map(|meta| meta.size).sum())),
         groups: Some(group).filter(|group| group.lists > 0).into_iter().collect(),
+        left: Vec::new(),
+    })
+}
+
+/// What [`compacted::offer`] would do: one file for the commits after the newest checkpoint, sums among them counted as they are read.
+fn sums(version: &DeltaVersion, listing: &Listing) -> Result<ListPlan> {
+    let newest = version.state().version;
+    let start = listing.starts(newest).first().copied().ok_or_else(|| listing.gap(version.root(), newest))?;
+    let pieces = compacted::pieces(listing, start.map_or(-1, |checkpoint| checkpoint.version), newest);
+    let bytes: u64 = pieces.iter().filter_map(|piece| listing.piece(*piece)).map(|meta| meta.size).sum();
+    let parts = start.map(|checkpoint| checkpoint.files.as_slice()).unwrap_or_default();
+    let why = ListWhy::NoCheckpoint;
+    let group = ListGroup { content: ListContent::Log, spec: None, lists: pieces.len() as u64, bytes: Bytes(bytes), files: None, why };
+    Ok(ListPlan {
+        lists: (pieces.len() + parts.len()) as u64,
+        bytes: Bytes(parts.iter().map(|meta| meta.size).fold(bytes, u64::saturating_add)),
+        groups: Some(group).filter(|group| group.lists > 1).into_iter().collect(),
         left: Vec::new(),
     })
 }

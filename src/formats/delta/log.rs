@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use futures::TryStreamExt;
 
+use super::compacted::Piece;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::store::{Meta, Store};
@@ -27,6 +28,11 @@ pub(super) fn checkpoint_file(root: &Location, version: i64) -> Location {
 /// The checksum of `version`.
 pub(super) fn checksum_file(root: &Location, version: i64) -> Location {
     folder(root).child(&format!("{version:020}.crc"))
+}
+
+/// The sum of the commits `from` to `to`.
+pub(super) fn compacted_file(root: &Location, from: i64, to: i64) -> Location {
+    folder(root).child(&format!("{from:020}.{to:020}.compacted.json"))
 }
 
 /// The hint that names a recent checkpoint.
@@ -56,6 +62,8 @@ pub(super) struct Checkpoint {
 pub(super) struct Listing {
     commits: BTreeMap<i64, Meta>,
     checkpoints: BTreeMap<i64, Checkpoint>,
+    /// Sums of commits: last and first.
+    sums: BTreeMap<(i64, i64), Meta>,
     /// Whether nothing older was left out.
     pub(super) whole: bool,
     /// Versions with a checkpoint in parts of which some are missing.
@@ -68,6 +76,7 @@ pub(super) enum Entry {
     Commit(i64),
     Checkpoint(i64),
     Part { version: i64, part: u32, parts: u32 },
+    Compacted { from: i64, to: i64 },
 }
 
 impl Listing {
@@ -91,6 +100,9 @@ impl Listing {
                     listing.commits.insert(version, meta);
                 }
                 Some(Entry::Checkpoint(version)) => listing.add_checkpoint(version, vec![meta]),
+                Some(Entry::Compacted { from, to }) => {
+                    listing.sums.insert((to, from), meta);
+                }
                 Some(Entry::Part { version, part, parts: total }) => {
                     parts.entry((version, total)).or_default().insert(part, meta);
                 }
@@ -166,6 +178,16 @@ impl Listing {
         wanted <= 0 || i128::try_from(self.commits.range(from..=to).count()) == Ok(wanted)
     }
 
+    /// Where the sum of commits begins that ends with `to`, begins after `since` and holds most.
+    pub(super) fn sum_up_to(&self, to: i64, since: i64) -> Option<i64> {
+        self.sums.range((to, since.saturating_add(1))..(to, to)).next().map(|((_, from), _)| *from)
+    }
+
+    /// The file that `piece` is.
+    pub(super) fn piece(&self, piece: Piece) -> Option<&Meta> {
+        if piece.is_sum() { self.sums.get(&(piece.to, piece.from)) } else { self.commits.get(&piece.to) }
+    }
+
     /// How many versions have a commit.
     pub(super) fn versions(&self) -> u64 {
         self.commits.len() as u64
@@ -219,6 +241,10 @@ pub(super) fn classify(name: &str) -> Option<Entry> {
             let parts = u32::try_from(number(parts, 10)?).ok()?;
             (part >= 1 && part <= parts).then_some(Entry::Part { version, part, parts })
         }
+        [last, "compacted", "json"] => {
+            let to = number(last, 20)?;
+            (version < to).then_some(Entry::Compacted { from: version, to })
+        }
         _ => None,
     }
 }
@@ -261,11 +287,18 @@ mod tests {
         assert_eq!(classify(&format!("{v}.checkpoint.parquet")), Some(Entry::Checkpoint(12)));
         let uuid = "80a083e8-7026-4e79-81be-64bd76c43a11";
         assert_eq!(classify(&format!("{v}.checkpoint.{uuid}.json")), Some(Entry::Checkpoint(12)));
+        let sum = classify(&format!("{v}.00000000000000000014.compacted.json"));
+        assert_eq!(sum, Some(Entry::Compacted { from: 12, to: 14 }));
         let part = classify(&format!("{v}.checkpoint.0000000002.0000000003.parquet"));
         assert_eq!(part, Some(Entry::Part { version: 12, part: 2, parts: 3 }));
-        for other in
-            [".crc", ".00000000000000000014.compacted.json", ".json.tmp", ".checkpoint.x.json", ".checkpoint.0000000000.0000000003.parquet"]
-        {
+        for other in [
+            ".crc",
+            ".00000000000000000012.compacted.json",
+            ".14.compacted.json",
+            ".json.tmp",
+            ".checkpoint.x.json",
+            ".checkpoint.0000000000.0000000003.parquet",
+        ] {
             assert_eq!(classify(&format!("{v}{other}")), None, "{other}");
         }
         assert_eq!(classify("99999999999999999999.json"), None);

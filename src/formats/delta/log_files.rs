@@ -49,14 +49,10 @@ impl LogFile {
         match log::classify(relative) {
             Some(Entry::Commit(version)) => Some(Self::Commit(version)),
             Some(Entry::Checkpoint(version) | Entry::Part { version, .. }) => Some(Self::Checkpoint(version)),
+            Some(Entry::Compacted { from, .. }) => Some(Self::Compacted(from)),
             None => {
                 let (first, rest) = relative.split_once('.')?;
-                let version = log::number(first, 20)?;
-                match rest.split_once('.') {
-                    None if rest == "crc" => Some(Self::Checksum(version)),
-                    Some((last, "compacted.json")) => log::number(last, 20).map(|_| Self::Compacted(version)),
-                    _ => None,
-                }
+                log::number(first, 20).filter(|_| rest == "crc").map(Self::Checksum)
             }
         }
     }

@@ -17,6 +17,7 @@ mod checksum_write;
 mod clustering;
 mod commit;
 mod commit_info;
+mod compacted;
 mod compat;
 mod dv;
 mod dv_write;

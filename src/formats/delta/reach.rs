@@ -58,17 +58,32 @@ pub(super) fn of_action(root: &Location, action: &Action) -> Result<Vec<Holding>
 pub(super) async fn of_commit(
     newest: &DeltaVersion,
     version: i64,
-    wanted: impl Fn(&Holding) -> bool + Send,
+    wanted: impl Fn(&Holding) -> bool + Send + Sync,
 ) -> Result<Option<Vec<Holding>>> {
-    let file = log::commit_file(newest.root(), version);
-    let Some(bytes) = newest.store().get_if_exists(&file).await? else { return Ok(None) };
     let mut found = Vec::new();
+    let mut take = |_: &Action, holding: Holding| {
+        if wanted(&holding) {
+            found.push(holding);
+        }
+    };
+    let is_there = each_of_commit(newest, version, &mut take).await?;
+    Ok(is_there.then_some(found))
+}
+
+/// Hands the files that commit `version` names to `each`, with the action that names them; whether the commit is there.
+///
+/// # Errors
+///
+/// As [`of_commit`].
+pub(super) async fn each_of_commit(newest: &DeltaVersion, version: i64, each: &mut (dyn FnMut(&Action, Holding) + Send)) -> Result<bool> {
+    let file = log::commit_file(newest.root(), version);
+    let Some(bytes) = newest.store().get_if_exists(&file).await? else { return Ok(false) };
     lines::read(&bytes, &file, |action| {
         let named = of_action(newest.root(), &action).map_err(|error| error.about("file", &file))?;
-        found.extend(named.into_iter().filter(&wanted));
+        named.into_iter().for_each(|holding| each(&action, holding));
         Ok(())
     })?;
-    Ok(Some(found))
+    Ok(true)
 }
 
 /// Hands the files that `checkpoint` names, live and gone, to `each`, with the action that names them.

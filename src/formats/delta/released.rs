@@ -1,6 +1,6 @@
-//! What may be deleted once old versions are forgotten (protocol, "Metadata Cleanup"; VACUUM): read from the log, without listing data.
+//! What may be deleted once old versions are forgotten or emptied (protocol, "Metadata Cleanup"; VACUUM): read from the log, without listing data.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -15,7 +15,7 @@ use super::version::DeltaVersion;
 use super::{checkpoint_read, retention};
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
-use crate::model::{Holding, PlaceSet, Version};
+use crate::model::{Forget, Holding, PlaceSet, Released};
 use crate::units::Bytes;
 
 /// How many files are looked for at a time.
@@ -27,62 +27,111 @@ enum Source {
     Commit(i64),
 }
 
-/// The files that `gone`, every version up to one, reach and no later version does; files of the log last. That a checkpoint of the oldest version
-/// that stays is there is for [`super::forget`] to see to: the files of the log are those that nobody needs beside it.
-pub(super) fn released<'a>(newest: &'a DeltaVersion, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
+/// What goes: log entries before one version, files before another one.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// The oldest version that the log still leads to.
+    oldest: i64,
+    /// The oldest version that keeps all its files.
+    whole: i64,
+    /// Files of versions before this one are known to be gone.
+    done: Option<i64>,
+    /// Removals of this time or later keep their files.
+    removed_before: Option<i64>,
+}
+
+/// The files that the versions of `forget` reach and no later version does, as far as they are still there; files of the log last. That a
+/// checkpoint of the oldest version that stays is there is for [`super::forget`] to see to: the files of the log are those that nobody needs
+/// beside it.
+pub(super) fn released<'a>(newest: &'a DeltaVersion, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {
     let files = async move {
         newest.state().protocol.check_rewritable()?;
         let listing = Listing::read(newest.store(), newest.root(), None).await?;
-        let oldest = reach::oldest_kept(newest, &listing, gone)?;
-        retention::check_protection(newest.state(), &listing, oldest)?;
-        let kept = Arc::new(reach::since(newest, &listing, oldest).await?);
-        let sidecars = sidecars(newest, oldest).await?;
-        Ok::<_, Error>(of_data(newest, &listing, oldest, kept).chain(of_log(newest, oldest, sidecars)))
+        let cut = Cut::of(newest, &listing, forget)?;
+        if !forget.versions.is_empty() {
+            retention::check_protection(newest.state(), &listing, cut.oldest)?;
+        }
+        let kept = Arc::new(reach::since(newest, &listing, cut.whole).await?);
+        let data = of_data(newest, &listing, cut, kept);
+        if forget.versions.is_empty() {
+            return Ok::<_, Error>(data);
+        }
+        let sidecars = sidecars(newest, cut.oldest).await?;
+        Ok(data.chain(of_log(newest, cut.oldest, sidecars).map_ok(Released::Free)).boxed())
     };
     stream::once(files).try_flatten().boxed()
 }
 
+impl Cut {
+    fn of(newest: &DeltaVersion, listing: &Listing, forget: &Forget) -> Result<Self> {
+        let oldest = reach::oldest_kept(newest, listing, &forget.versions)?;
+        let Some(emptied) = forget.emptied else { return Ok(Self { oldest, whole: oldest, done: None, removed_before: None }) };
+        let whole = emptied.before.0.max(oldest);
+        if whole > newest.state().version {
+            return Err(Error::refused("the newest version of a Delta table keeps its files").about("version", newest.state().version));
+        }
+        // What is known is of use only where every commit since is there to tell the rest.
+        let is_whole = |done: &i64| listing.is_whole(done.saturating_add(1), whole);
+        let done = emptied.since.map(|since| since.0.min(whole)).filter(is_whole);
+        Ok(Self { oldest, whole, done, removed_before: Some(emptied.removed_before.0) })
+    }
+
+    /// Whether `action` takes a file away and did so too late.
+    fn is_too_young(self, action: &Action) -> bool {
+        let Action::Remove(remove) = action else { return false };
+        self.removed_before.is_some_and(|before| remove.deletion_timestamp.unwrap_or_default() >= before)
+    }
+}
+
+/// Where the files are named that versions before `cut.whole` reach, newest first: the newest word on a file counts.
+fn sources(listing: &Listing, cut: Cut) -> Vec<Source> {
+    let commits = listing.commits_between(cut.done.unwrap_or(-1), cut.whole).into_iter();
+    if cut.done.is_some() {
+        return commits.map(Source::Commit).collect();
+    }
+    let checkpoints = reach::checkpoints_up_to(listing, cut.whole).into_iter().map(|known| (known.version, Source::Checkpoint(known)));
+    let mut all: Vec<(i64, Source)> = commits.map(|version| (version, Source::Commit(version))).chain(checkpoints).collect();
+    all.sort_by_key(|(version, source)| (Reverse(*version), matches!(source, Source::Checkpoint(_))));
+    all.into_iter().map(|(_, source)| source).collect()
+}
+
 /// Data, vectors and change data, each told once.
-fn of_data<'a>(newest: &'a DeltaVersion, listing: &Listing, oldest: i64, kept: Arc<PlaceSet>) -> BoxStream<'a, Result<Holding>> {
-    let earliest = listing.earliest().unwrap_or(oldest);
-    let checkpoints = reach::checkpoints_up_to(listing, oldest).into_iter().map(Source::Checkpoint);
-    let mut commits = listing.commits_between(-1, oldest);
-    commits.reverse();
-    let sources: Vec<Source> = checkpoints.chain(commits.into_iter().map(Source::Commit)).collect();
-    let named = stream::iter(sources).map(move |source| {
+fn of_data<'a>(newest: &'a DeltaVersion, listing: &Listing, cut: Cut, kept: Arc<PlaceSet>) -> BoxStream<'a, Result<Released>> {
+    let named = stream::iter(sources(listing, cut)).map(move |source| {
         let kept = Arc::clone(&kept);
         async move {
-            let is_free = |holding: &Holding| !kept.contains(&holding.location);
-            match source {
-                Source::Checkpoint(checkpoint) => {
-                    let (mut live, mut gone) = (Vec::new(), Vec::new());
-                    let mut take = |action: &Action, holding: Holding| {
-                        if is_free(&holding) {
-                            if matches!(action, Action::Remove(_)) { &mut gone } else { &mut live }.push(holding);
-                        }
-                    };
-                    reach::of_checkpoint(newest, &checkpoint, &mut take).await?;
-                    Ok::<_, Error>((live, gone))
+            let (mut live, mut gone) = (Vec::new(), Vec::new());
+            let mut take = |action: &Action, holding: Holding| {
+                if !kept.contains(&holding.location) {
+                    let told = if cut.is_too_young(action) { Released::TooYoung(holding) } else { Released::Free(holding) };
+                    if matches!(action, Action::Remove(_)) { &mut gone } else { &mut live }.push(told);
                 }
+            };
+            match source {
+                Source::Checkpoint(checkpoint) => reach::of_checkpoint(newest, &checkpoint, &mut take).await?,
                 Source::Commit(version) => {
-                    let named = reach::of_commit(newest, version, is_free).await?.unwrap_or_default();
-                    let is_old = version <= earliest && earliest > 0;
-                    Ok(if is_old { (Vec::new(), named) } else { (named, Vec::new()) })
+                    reach::each_of_commit(newest, version, &mut take).await?;
                 }
             }
+            gone.append(&mut live);
+            Ok::<_, Error>(gone)
         }
     });
     let mut told = PlaceSet::default();
-    let fresh = named.buffered(AHEAD).map_ok(move |(mut named, mut old)| {
-        named.retain(|holding| told.insert(&holding.location));
-        old.retain(|holding| told.insert(&holding.location));
-        let old = stream::iter(old).map(move |holding| if_there(newest, holding)).buffered(LOOKS);
-        stream::iter(named).map(Ok).chain(old.try_filter_map(|holding| future::ready(Ok(holding))))
+    let fresh = named.buffered(AHEAD).map_ok(move |mut named| {
+        named.retain(|(Released::Free(holding) | Released::TooYoung(holding))| told.insert(&holding.location));
+        stream::iter(named).map(Ok)
     });
-    fresh.try_flatten().boxed()
+    let looks = fresh.try_flatten().map(move |told| async move {
+        match told? {
+            Released::Free(holding) => Ok(if_there(newest, holding).await?.map(Released::Free)),
+            Released::TooYoung(holding) => Ok(if_there(newest, holding).await?.map(Released::TooYoung)),
+        }
+    });
+    looks.buffered(LOOKS).try_filter_map(|told| future::ready(Ok(told))).boxed()
 }
 
-/// `holding`, which went with a version that is forgotten already, unless its file went, too. Elsewhere nobody looks.
+/// `holding`, unless its file went already: with a version that is forgotten, or by VACUUM. Elsewhere nobody looks.
 async fn if_there(newest: &DeltaVersion, holding: Holding) -> Result<Option<Holding>> {
     if !holding.location.is_below(newest.root()) {
         return Ok(Some(holding));

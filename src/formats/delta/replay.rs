@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use futures::{StreamExt, TryStreamExt};
 
 use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::compacted::Piece;
 use super::lines::{self, Action, CommitInfo};
 use super::live::LiveFiles;
 use super::log::{self, Checkpoint, Listing};
@@ -61,26 +62,66 @@ pub(super) async fn replay(
     version: i64,
     tombstones: bool,
 ) -> Result<State> {
-    let mut replay = Replay::new(root, tombstones);
     let from = start.map_or(-1, |checkpoint| checkpoint.version);
-    let commits = (from + 1..=version).rev().map(|version| async move {
-        let file = log::commit_file(root, version);
-        Ok::<_, Error>((version, store.get(&file).await?, file))
+    let commits: Vec<Piece> = (from + 1..=version).rev().map(Piece::commit).collect();
+    replay_pieces(store, root, listing, start, commits, (version, tombstones)).await
+}
+
+/// Rebuilds `version` from `start` and `pieces`, newest first, which hold every commit after it; with the files that are gone where `tombstones` are
+/// asked for.
+///
+/// # Errors
+///
+/// As [`replay`].
+pub(super) async fn replay_pieces(
+    store: &Store,
+    root: &Location,
+    listing: &Listing,
+    start: Option<&Checkpoint>,
+    pieces: Vec<Piece>,
+    (version, tombstones): (i64, bool),
+) -> Result<State> {
+    let mut replay = Replay::new(root, tombstones);
+    // Checkpoints and sums leave out what commits say of themselves.
+    let is_left_out = pieces.first().is_none_or(|newest| newest.is_sum());
+    let reads = pieces.into_iter().map(|piece| async move {
+        let file = piece.file(root);
+        Ok::<_, Error>((piece, store.get(&file).await?, file))
     });
-    let mut commits = futures::stream::iter(commits).buffered(AHEAD);
-    while let Some((version, bytes, file)) = commits.try_next().await? {
-        replay.commit = Some(version);
+    let mut reads = futures::stream::iter(reads).buffered(AHEAD);
+    while let Some((piece, bytes, file)) = reads.try_next().await? {
+        // Of a sum only its last commit is known: what changed in it changed then, or before.
+        replay.commit = Some(piece.to);
+        replay.in_sum = piece.is_sum().then(HashSet::new);
         lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
         replay.end_of_commit();
     }
-    if let Some(checkpoint) = start {
-        replay.commit = None;
-        checkpoint_read::read(store, root, checkpoint, &mut |action| replay.take(action)).await?;
-        replay.end_of_commit();
-        if checkpoint.version == version && listing.commit(version).is_some() {
-            replay.infos.insert(version, read_commit_info(store, root, version).await?.unwrap_or_default());
-        }
+    replay.take_start(store, start).await?;
+    if is_left_out {
+        replay.own_info(store, listing, version).await?;
     }
+    replay.finish(version, start.map(|checkpoint| checkpoint.version))
+}
+
+/// `version` as `start` and `text`, the sum of every commit after it, lead to it, with the files that are gone.
+///
+/// # Errors
+///
+/// As [`replay`]; `file` is how the sum is named in them.
+pub(super) async fn replay_sum(
+    store: &Store,
+    listing: &Listing,
+    start: Option<&Checkpoint>,
+    (text, file): (&[u8], &Location),
+    (version, root): (i64, &Location),
+) -> Result<State> {
+    let mut replay = Replay::new(root, true);
+    replay.commit = Some(version);
+    replay.in_sum = Some(HashSet::new());
+    lines::read(text, file, |action| replay.take(action))?;
+    replay.end_of_commit();
+    replay.take_start(store, start).await?;
+    replay.own_info(store, listing, version).await?;
     replay.finish(version, start.map(|checkpoint| checkpoint.version))
 }
 
@@ -110,6 +151,8 @@ struct Replay<'a> {
     seen: HashSet<FileKey>,
     /// Files that the commit being read removes: they count only after its own adds.
     removed: Vec<FileKey>,
+    /// The files that the sum of commits being read names; `None` while a commit or a checkpoint is.
+    in_sum: Option<HashSet<FileKey>>,
     protocol: Option<Protocol>,
     metadata: Option<Metadata>,
     files: LiveFiles,
@@ -127,6 +170,7 @@ impl<'a> Replay<'a> {
             commit: None,
             seen: HashSet::new(),
             removed: Vec::new(),
+            in_sum: None,
             protocol: None,
             metadata: None,
             files: LiveFiles::default(),
@@ -141,7 +185,9 @@ impl<'a> Replay<'a> {
     fn take(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Add(add) => {
-                if self.seen.insert(FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?) {
+                let key = FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?;
+                self.once_in_a_sum(key)?;
+                if self.seen.insert(key) {
                     self.files.push(*add);
                 }
             }
@@ -172,6 +218,7 @@ impl<'a> Replay<'a> {
 
     fn take_remove(&mut self, remove: Remove) -> Result<()> {
         let key = FileKey::of(self.root, &remove.path, remove.deletion_vector.as_deref())?;
+        self.once_in_a_sum(key)?;
         if self.commit.is_some() {
             self.removed.push(key);
         }
@@ -187,8 +234,34 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// Some writers put what commits say one after the other into a sum; which word on a file counts cannot be told then.
+    fn once_in_a_sum(&mut self, key: FileKey) -> Result<()> {
+        match self.in_sum.as_mut().is_none_or(|named| named.insert(key)) {
+            true => Ok(()),
+            false => Err(Error::corrupt("a sum of commits says two things of one file")),
+        }
+    }
+
     fn end_of_commit(&mut self) {
+        self.in_sum = None;
         self.seen.extend(self.removed.drain(..));
+    }
+
+    async fn take_start(&mut self, store: &Store, start: Option<&Checkpoint>) -> Result<()> {
+        let Some(checkpoint) = start else { return Ok(()) };
+        self.commit = None;
+        let root = self.root;
+        checkpoint_read::read(store, root, checkpoint, &mut |action| self.take(action)).await?;
+        self.end_of_commit();
+        Ok(())
+    }
+
+    /// What the commit `version` says of itself, where it was not read.
+    async fn own_info(&mut self, store: &Store, listing: &Listing, version: i64) -> Result<()> {
+        if listing.commit(version).is_some() {
+            self.infos.insert(version, read_commit_info(store, self.root, version).await?.unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn note_rules(&mut self) {

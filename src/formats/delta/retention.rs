@@ -11,8 +11,8 @@ use crate::model::Retention;
 const PROTECTED_BEFORE: &str = "delta.requireCheckpointProtectionBeforeVersion";
 
 /// What the properties say, where the table may be cleaned at all: whoever removes files must know every feature that writers must
-/// (`vacuumProtocolCheck` demands it, and it is right for every table). A version that goes takes its files and its log entry with it: both
-/// durations have to be over.
+/// (`vacuumProtocolCheck` demands it, and it is right for every table). Files that were removed go after the one duration, as VACUUM has it; a log
+/// entry after the other, and never before the files it tells of.
 ///
 /// # Errors
 ///
@@ -30,6 +30,7 @@ pub(super) fn of(state: &State) -> Result<Retention> {
         max_age_ms: file_age.max(log_age),
         min_versions: 1,
         max_ref_age_ms: None,
+        max_file_age_ms: Some(file_age),
         max_log_age_ms: Some(log_age),
     })
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::log::{self, Listing};
+use super::log::{self, Checkpoint, Listing};
 use super::replay::{self, State};
-use super::{checkpoint_write, checksum_write, settings, travel};
+use super::{checkpoint_write, checksum_write, compacted, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
@@ -65,7 +65,7 @@ impl DeltaTable {
     async fn replay(&self, listing: &Listing, version: i64, tombstones: bool) -> Option<Result<State>> {
         let mut first: Option<Error> = None;
         for start in listing.starts(version) {
-            match replay::replay(&self.store, &self.root, listing, start, version, tombstones).await {
+            match self.replay_from(listing, start, version, tombstones).await {
                 Ok(state) => return Some(Ok(state)),
                 // A damaged checkpoint says nothing that older entries do not say too.
                 Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {
@@ -75,6 +75,19 @@ impl DeltaTable {
             }
         }
         first.map(Err)
+    }
+
+    /// Sums of commits are read in their place where there are any; a damaged one says nothing that its commits do not say too.
+    async fn replay_from(&self, listing: &Listing, start: Option<&Checkpoint>, version: i64, tombstones: bool) -> Result<State> {
+        let pieces = compacted::pieces(listing, start.map_or(-1, |checkpoint| checkpoint.version), version);
+        let has_sums = pieces.iter().any(|piece| piece.is_sum());
+        let state = replay::replay_pieces(&self.store, &self.root, listing, start, pieces, (version, tombstones)).await;
+        match state {
+            Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) && has_sums => {
+                replay::replay(&self.store, &self.root, listing, start, version, tombstones).await
+            }
+            state => state,
+        }
     }
 
     async fn write_checkpoint(&self, state: &State, listing: &Listing) -> Result<()> {

@@ -54,17 +54,13 @@ async fn explain(table: &DeltaTable, version: i64) -> Result<Option<Error>> {
 async fn version_at(table: &DeltaTable, time: Timestamp) -> Result<(i64, bool)> {
     let (state, _) = table.state(None, false).await?;
     let listing = Listing::read(table.store(), table.root(), None).await?;
-    let properties = &state.metadata.configuration;
-    let number = |key: &str| properties.text(key).and_then(|text| text.trim().parse::<i64>().ok());
-    let keeps_times = state.protocol.writes("inCommitTimestamp") && settings::on(properties, "delta.enableInCommitTimestamps");
-    // Without the two properties, in-commit timestamps are there from the first commit on.
-    let since = number("delta.inCommitTimestampEnablementVersion").unwrap_or(0);
-    let since_time = number("delta.inCommitTimestampEnablementTimestamp").unwrap_or(i64::MIN);
-    let by_files = !keeps_times || time.0 < since_time;
-    let found = if !by_files {
-        by_commit_times(table, &listing, since, time).await?
-    } else {
-        by_file_times(&listing, if keeps_times { since } else { i64::MAX }, time)
+    let enabled = state.metadata.configuration.text("delta.inCommitTimestampEnablementTimestamp");
+    let since_time = enabled.and_then(|text| text.trim().parse().ok()).unwrap_or(i64::MIN);
+    let since = in_commit_since(&state);
+    let by_files = since.is_none() || time.0 < since_time;
+    let found = match since.filter(|_| !by_files) {
+        Some(since) => by_commit_times(table, &listing, since, time).await?,
+        None => by_file_times(&listing, since.unwrap_or(i64::MAX), time),
     };
     found.map(|version| (version, by_files)).ok_or_else(|| {
         let first = listing.earliest().and_then(|version| listing.commit(version)).map(|meta| meta.modified);
@@ -97,19 +93,29 @@ async fn by_commit_times(table: &DeltaTable, listing: &Listing, since: i64, time
     Ok(from.checked_sub(1).and_then(|last| versions.get(last).copied()))
 }
 
-/// By when commit files below `until` were written. Clocks may step back: a commit counts as later than the one before it.
+/// By when commit files below `until` were written.
 fn by_file_times(listing: &Listing, until: i64, time: Timestamp) -> Option<i64> {
+    let known = file_times(listing).take_while(|(version, at)| *version < until && *at <= time);
+    known.last().map(|(version, _)| version)
+}
+
+/// When each commit counts as made where its file's time tells, oldest first. Clocks may step back: a commit counts as later than the one before it.
+pub(super) fn file_times(listing: &Listing) -> impl Iterator<Item = (i64, Timestamp)> + '_ {
     let mut last = i64::MIN;
-    let mut found = None;
-    for version in listing.commits_from(0).take_while(|version| *version < until) {
+    listing.commits_from(0).filter_map(move |version| {
         let modified = listing.commit(version)?.modified.0;
         last = modified.max(last.saturating_add(1));
-        if last > time.0 {
-            break;
-        }
-        found = Some(version);
-    }
-    found
+        Some((version, Timestamp(last)))
+    })
+}
+
+/// The first version whose in-commit timestamp counts; `None` where the table keeps none.
+pub(super) fn in_commit_since(state: &replay::State) -> Option<i64> {
+    let properties = &state.metadata.configuration;
+    let keeps_times = state.protocol.writes("inCommitTimestamp") && settings::on(properties, "delta.enableInCommitTimestamps");
+    // Without the property, they are there from the first commit on.
+    let since = properties.text("delta.inCommitTimestampEnablementVersion").and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    keeps_times.then_some(since)
 }
 
 impl DeltaTable {

@@ -4,7 +4,7 @@
 //! doubt. Restoring is a commit like any other.
 
 use super::version::DeltaVersion;
-use super::{forget, lists, restore};
+use super::{compacted, forget, lists, restore};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::model::{Upkeep, UpkeepKind, Version};
@@ -14,6 +14,7 @@ use crate::units::Timestamp;
 pub(super) async fn offer(base: &DeltaVersion, upkeep: &Upkeep, now: Timestamp) -> Answer {
     match &upkeep.kind {
         UpkeepKind::Forget(wanted) => without_a_version(base, forget::forget(base, wanted).await),
+        UpkeepKind::RewriteManifests(wishes) if wishes.sums => compacted::offer(base).await,
         UpkeepKind::RewriteManifests(_) => without_a_version(base, lists::checkpoint_newest(base).await),
         UpkeepKind::Restore(version) => restore::offer(base, upkeep, *version, now).await,
         UpkeepKind::SetReference(_) | UpkeepKind::DropReference(_) => {

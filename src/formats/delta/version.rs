@@ -1,6 +1,6 @@
 //! A Delta table at one version.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, HistoryEntry, Holding, Lineage, ListPlan, ListWishes,
-    OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, Type, Upkeep, Value, Version,
+    Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Forget, HistoryEntry, Holding, Lineage, ListPlan,
+    ListWishes, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, Type, Upkeep,
+    Value, Version,
 };
 use crate::store::Store;
 use crate::units::{Bytes, Timestamp};
@@ -268,8 +269,8 @@ impl TableVersion for DeltaVersion {
         holdings::holdings(self)
     }
 
-    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
-        released::released(self, gone)
+    fn released<'a>(&'a self, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {
+        released::released(self, forget)
     }
 
     async fn check(&self, reach: Reach, found: FindingSink<'_>) -> Result<u64> {

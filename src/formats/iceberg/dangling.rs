@@ -41,10 +41,15 @@ impl Oldest {
         }
     }
 
-    /// Whether the equality delete `file` applies to one of them: to an older one that it reaches.
+    /// Whether the equality delete `file` applies to one of them.
     fn feels(&self, file: &DeleteFile) -> bool {
-        let older = |sequence: Option<i64>| sequence.is_some_and(|sequence| sequence < file.sequence);
-        match &file.partition {
+        self.has_older(file.partition.as_ref(), file.sequence)
+    }
+
+    /// Whether one of them in `partition` (`None` for all) is older than `sequence`.
+    fn has_older(&self, partition: Option<&Arc<str>>, sequence: i64) -> bool {
+        let older = |known: Option<i64>| known.is_some_and(|known| known < sequence);
+        match partition {
             Some(partition) => older(self.partitions.get(partition).copied()) || older(self.unknown),
             None => older(self.anywhere),
         }
@@ -103,4 +108,25 @@ async fn names_a_live_file(scan: &Scan, file: &DeleteFile, live: &HashSet<u64>) 
     })
     .await?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iceberg_suite_65_and_66_equality_deletes_of_a_partition_are_held_by_older_files_of_it_alone() {
+        let mut oldest = Oldest::default();
+        let key = |name: &str| Arc::<str>::from(name);
+        for (partition, sequence) in [("p=1", 5), ("p=1", 7), ("p=2", 2)] {
+            oldest.add(Some(key(partition)), sequence);
+        }
+        let held = |oldest: &Oldest, partition: &str, sequence| oldest.has_older(Some(&key(partition)), sequence);
+        assert!(!held(&oldest, "p=1", 4) && !held(&oldest, "p=1", 5) && held(&oldest, "p=1", 6), "of the same age is not older");
+        assert!(held(&oldest, "p=2", 3) && !held(&oldest, "p=3", 9), "no file is in that partition");
+        assert!(oldest.has_older(None, 3) && !oldest.has_older(None, 2), "without partitions the whole table counts");
+        // A file whose partition is not understood may lie in any.
+        oldest.add(None, 1);
+        assert!(held(&oldest, "p=3", 2) && !held(&oldest, "p=3", 1));
+    }
 }

@@ -104,6 +104,9 @@ pub(super) fn plan(metadata: &Metadata, manifests: &[ManifestFile], wishes: &Lis
 }
 
 fn check(metadata: &Metadata, wishes: &ListWishes) -> Result<()> {
+    if wishes.sums {
+        return Err(Error::usage("an Iceberg table has no log of commits that could be summed up").hint("leave --log-compaction out"));
+    }
     if let Some(id) = wishes.spec.filter(|id| !metadata.specs.contains_key(id)) {
         let known: Vec<String> = metadata.specs.keys().map(ToString::to_string).collect();
         return Err(Error::usage("the table has no partition spec of this id")

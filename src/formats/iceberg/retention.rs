@@ -33,6 +33,7 @@ pub(super) fn retention(metadata: &Metadata) -> Result<Retention> {
         min_versions: u64::try_from(kept).unwrap_or(1).max(1),
         // Java's default, the largest number, means for ever; so does every age longer than any table's.
         max_ref_age_ms: number("history.expire.max-ref-age-ms")?.filter(|age| *age < i64::MAX),
+        max_file_age_ms: None,
         max_log_age_ms: None,
     })
 }
@@ -80,7 +81,14 @@ mod tests {
     fn the_defaults_are_those_of_the_specification() {
         let found = retention(&table(&json!({}))).unwrap();
         let five_days = 432_000_000;
-        let expected = Retention { collectable: true, max_age_ms: five_days, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
+        let expected = Retention {
+            collectable: true,
+            max_age_ms: five_days,
+            min_versions: 1,
+            max_ref_age_ms: None,
+            max_file_age_ms: None,
+            max_log_age_ms: None,
+        };
         assert_eq!(found, expected);
     }
 
@@ -88,7 +96,14 @@ mod tests {
     fn properties_are_followed_and_damaged_ones_stop_everything() {
         let found = retention(&table(&json!({"gc.enabled": "False", "history.expire.max-snapshot-age-ms": "5",
             "history.expire.min-snapshots-to-keep": "4", "history.expire.max-ref-age-ms": "6"})));
-        let expected = Retention { collectable: false, max_age_ms: 5, min_versions: 4, max_ref_age_ms: Some(6), max_log_age_ms: None };
+        let expected = Retention {
+            collectable: false,
+            max_age_ms: 5,
+            min_versions: 4,
+            max_ref_age_ms: Some(6),
+            max_file_age_ms: None,
+            max_log_age_ms: None,
+        };
         assert_eq!(found.unwrap(), expected);
         for (key, value) in [("gc.enabled", "nope"), ("history.expire.max-snapshot-age-ms", "-1"), ("history.expire.max-ref-age-ms", "5d")]
         {

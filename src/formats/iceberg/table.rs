@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
-    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
+    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -268,8 +268,8 @@ impl TableVersion for IcebergVersion {
         holdings::holdings(self)
     }
 
-    fn released<'a>(&'a self, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
-        reach::released(&self.scan, gone)
+    fn released<'a>(&'a self, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {
+        reach::released(&self.scan, &forget.versions).map_ok(Released::Free).boxed()
     }
 
     async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {

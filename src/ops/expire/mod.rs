@@ -2,12 +2,13 @@
 //!
 //! # What a run promises
 //!
-//! - **X1** every version that a branch, tag, age, count, pin or streaming job keeps can be read afterwards, byte for byte;
+//! - **X1** every version that a branch, tag, age, count, pin or streaming job keeps whole can be read afterwards, byte for byte;
 //! - **X2** a file is deleted only if no version that stays refers to it, it lies in the table's own folders, and the commit that forgets its
 //!   versions has landed;
 //! - **X3** every file that only forgotten versions reached is gone, or the report says why it is not;
 //! - **X4** planning again after a run finds nothing to do.
 
+mod emptied;
 pub mod plan;
 pub mod run;
 mod survey;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
-use crate::model::{FileKind, Totals, UnusedRules, Version};
+use crate::model::{FileKind, Forget, Totals, UnusedRules, Version};
 use crate::ops::deletion::Tally;
 use crate::ops::document::Outcome;
 use crate::ops::territory::Foreign;
@@ -83,6 +84,16 @@ pub enum WhyLeft {
     Foreign(Foreign),
     /// Only metadata was to go.
     Asked(MetadataOnly),
+    /// Its removal is younger than the versions it went with.
+    Recent(Recent),
+}
+
+/// The word for files whose removal says of itself that it is young.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recent {
+    /// They were removed too recently.
+    RemovedTooRecently,
 }
 
 /// The word for files with rows that were to stay.
@@ -128,6 +139,8 @@ pub struct KeptVersions {
 pub struct PlanDocument {
     /// Versions that go, oldest first.
     pub expired: Vec<ExpiredVersion>,
+    /// Versions that stay listed and can no longer be read, because their files go, oldest first (Delta).
+    pub emptied: Vec<ExpiredVersion>,
     /// Branches and tags that go.
     pub references: Vec<ExpiredReference>,
     /// Why the other versions stay.
@@ -148,9 +161,11 @@ pub struct PlanDocument {
 }
 
 impl PlanDocument {
-    fn new(plan: &Plan, unused: UnusedRules) -> Self {
+    fn new(plan: &Plan, forget: &Forget, unused: UnusedRules) -> Self {
         let time = |time: &Option<Timestamp>| time.map(|time| time.to_string());
-        let expired = plan.expired.iter().map(|(version, at)| ExpiredVersion { version: version.to_string(), time: time(at) });
+        let version = |(version, at): &(Version, Option<Timestamp>)| ExpiredVersion { version: version.to_string(), time: time(at) };
+        let expired = plan.expired.iter().map(version);
+        let emptied = plan.emptied.as_ref().filter(|_| forget.emptied.is_some());
         let references = plan.references.iter().map(|line| ExpiredReference {
             name: line.name.clone(),
             kind: if line.is_branch { "branch" } else { "tag" },
@@ -159,6 +174,7 @@ impl PlanDocument {
         let keep = plan.kept.iter().map(|(why, versions)| KeptVersions { why: *why, versions: *versions });
         Self {
             expired: expired.collect(),
+            emptied: emptied.map(|emptied| emptied.versions.iter().map(version).collect()).unwrap_or_default(),
             references: references.collect(),
             keep: keep.collect(),
             unknown: plan.unknown.iter().map(ToString::to_string).collect(),
@@ -176,6 +192,11 @@ impl PlanDocument {
 
     /// Whether nothing goes.
     pub const fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.emptied.is_empty() && self.references.is_empty() && self.unused.is_empty()
+    }
+
+    /// Whether nothing goes but files of versions that stay listed.
+    const fn only_empties(&self) -> bool {
         self.expired.is_empty() && self.references.is_empty() && self.unused.is_empty()
     }
 }
@@ -185,6 +206,8 @@ impl PlanDocument {
 pub struct Report {
     /// Versions that are forgotten.
     pub expired: Vec<String>,
+    /// Versions that are still listed and can no longer be read, because their files are gone (Delta).
+    pub emptied: Vec<String>,
     /// Branches and tags that are gone.
     pub refs_removed: Vec<String>,
     /// Schemas and specs that are gone.

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use tokio::sync::Mutex;
 
+use super::emptied::Noted;
 use super::plan::{Plan, plan as decide_plan};
-use super::survey::{Seen, files, gone, past};
+use super::survey::{Seen, files, forget, gone, past};
 use super::{ByKind, Finished, LeftFiles, Options, PlanDocument, Report, WhyLeft};
 use crate::commit::State;
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
-use crate::model::{Forget, OperationId, Totals, UnusedRules, Upkeep, UpkeepKind, Version};
+use crate::model::{Emptied, Forget, OperationId, Totals, UnusedRules, Upkeep, UpkeepKind, Version};
 use crate::ops::Parts;
 use crate::ops::deletion::{self, Deleted, Journal, Tally};
 use crate::ops::document::Outcome;
@@ -31,6 +32,8 @@ const ROUNDS: u32 = 5;
 struct Planned {
     base: Arc<dyn TableVersion>,
     plan: Plan,
+    forget: Forget,
+    noted: Option<Noted>,
     unused: UnusedRules,
     before: Totals,
     now: Timestamp,
@@ -43,14 +46,16 @@ struct Planned {
 /// `Refused` where the table or prudence forbids it; `Unsupported` where the table has something we cannot keep intact, by name.
 pub async fn plan(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<(Arc<dyn TableVersion>, Totals, PlanDocument)> {
     let planned = examine(table, options, parts).await?;
-    let gone = gone(&planned.plan);
     let mut seen = Seen::default();
     let mut territory = Territory::of(table, &*planned.base, parts.store).await?;
     {
-        let mut files = files(&*planned.base, &gone, options, &mut territory, &mut seen);
+        let mut files = files(&*planned.base, &planned.forget, options, &mut territory, &mut seen);
         while files.try_next().await?.is_some() {}
     }
-    let mut document = PlanDocument::new(&planned.plan, planned.unused);
+    let mut document = PlanDocument::new(&planned.plan, &planned.forget, planned.unused);
+    if document.only_empties() && seen.go.count() == 0 {
+        document.emptied.clear();
+    }
     document.counted(&seen.go, &seen.left, seen.named);
     Ok((planned.base, planned.before, document))
 }
@@ -62,11 +67,38 @@ async fn examine(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Resu
     }
     let now = parts.clock.now();
     // What may not be collected is refused as such, whatever else is in the way.
-    let plan = decide_plan(&past(&*base, now).await?, &options.wishes)?;
+    let noted = if base.retention()?.max_file_age_ms.is_some() { Noted::read(parts, table.location()).await? } else { None };
+    let plan = decide_plan(&past(&*base, noted, now).await?, &options.wishes)?;
     base.rewritable()?;
+    let forget = forget(&plan, options);
     let unused = if options.clean_metadata { base.unused_rules(&gone(&plan)).await? } else { UnusedRules::default() };
     let before = totals(&*base, parts.engine).await?;
-    Ok(Planned { base, plan, unused, before, now })
+    Ok(Planned { base, plan, forget, noted, unused, before, now })
+}
+
+/// Whether there is no file to delete: another deleted them, or nothing was in the versions that others do not need. Then that is noted, so that the
+/// next run need not look for each of them again.
+async fn nothing_goes(table: &dyn Table, planned: &Planned, options: &Options, parts: Parts<'_>) -> Result<bool> {
+    let mut seen = Seen::default();
+    let mut territory = Territory::of(table, &*planned.base, parts.store).await?;
+    let first = files(&*planned.base, &planned.forget, options, &mut territory, &mut seen).try_next().await?;
+    if first.is_none()
+        && let Some(emptied) = &planned.plan.emptied
+    {
+        note(parts, table, &seen, (emptied.bounds.before, emptied.made)).await;
+    }
+    Ok(first.is_none())
+}
+
+/// Notes that versions before `whole` have lost their files, unless some are only to go later. The next run can do without the note.
+async fn note(parts: Parts<'_>, table: &dyn Table, seen: &Seen, whole: (Version, Option<Timestamp>)) {
+    let (version, Some(time)) = whole else { return };
+    if seen.left.keys().any(|why| matches!(why, WhyLeft::Recent(_))) {
+        return;
+    }
+    if let Err(error) = Noted::new(version, time).write(parts, table.location()).await {
+        parts.progress.remark(&format!("the next run will look for deleted files again: {error}"));
+    }
 }
 
 /// Plans and carries the plan out.
@@ -77,7 +109,10 @@ async fn examine(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Resu
 pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Options, parts: Parts<'_>) -> Result<Finished> {
     let planned = examine(table, options, parts).await?;
     let root = table.location();
-    let shown = PlanDocument::new(&planned.plan, planned.unused.clone());
+    let mut shown = PlanDocument::new(&planned.plan, &planned.forget, planned.unused.clone());
+    if shown.only_empties() && !shown.is_empty() && nothing_goes(table, &planned, options, parts).await? {
+        shown.emptied.clear();
+    }
     let leftovers_removed = match leftovers::clean(parts, root, &*planned.base).await {
         Ok(count) => count,
         Err(error) if shown.is_empty() => {
@@ -117,9 +152,22 @@ struct Forgetting<'a> {
     options: &'a Options,
     versions: BTreeSet<Version>,
     references: BTreeSet<String>,
+    /// The oldest version that was planned to keep its files.
+    whole: Option<(Version, Option<Timestamp>)>,
+    noted: Option<Noted>,
     now: Timestamp,
     parts: Parts<'a>,
     written: Mutex<Option<Written>>,
+}
+
+/// What of the plan is still to be done.
+struct Still {
+    forget: Forget,
+    unused: UnusedRules,
+    /// Versions that stay listed and lose their files.
+    emptied: Vec<Version>,
+    /// The oldest version that keeps its files, and when it was made.
+    whole: Option<(Version, Option<Timestamp>)>,
 }
 
 /// What was last decided, with its files written down.
@@ -129,26 +177,33 @@ struct Written {
     state: String,
     current: Option<Version>,
     listed: BTreeSet<Version>,
-    forget: Forget,
-    unused: UnusedRules,
+    still: Still,
     journal: Journal,
     seen: Seen,
 }
 
 impl<'a> Forgetting<'a> {
     fn new(table: &'a dyn Table, operation: &'a OperationId, options: &'a Options, planned: &Planned, parts: Parts<'a>) -> Self {
-        let versions = gone(&planned.plan);
-        let references = planned.plan.references.iter().map(|line| line.name.clone()).collect();
-        Self { table, operation, options, versions, references, now: planned.now, parts, written: Mutex::new(None) }
+        let Forget { versions, references, .. } = planned.forget.clone();
+        let whole = planned.plan.emptied.as_ref().map(|emptied| (emptied.bounds.before, emptied.made));
+        let noted = planned.noted;
+        Self { table, operation, options, versions, references, whole, noted, now: planned.now, parts, written: Mutex::new(None) }
     }
 
     /// What of the plan is still to be done on `version`, and may be.
-    async fn still(&self, version: &dyn TableVersion) -> Result<(Forget, UnusedRules)> {
-        let plan = decide_plan(&past(version, self.now).await?, &self.options.wishes)?;
-        let versions: BTreeSet<Version> = gone(&plan).intersection(&self.versions).copied().collect();
-        let dropped = plan.references.into_iter().map(|line| line.name).filter(|name| self.references.contains(name));
-        let unused = if self.options.clean_metadata { version.unused_rules(&versions).await? } else { UnusedRules::default() };
-        Ok((Forget { versions, references: dropped.collect(), unused_rules: !unused.is_empty() }, unused))
+    async fn still(&self, version: &dyn TableVersion) -> Result<Still> {
+        let plan = decide_plan(&past(version, self.noted, self.now).await?, &self.options.wishes)?;
+        let mut forget = forget(&plan, self.options);
+        forget.versions.retain(|version| self.versions.contains(version));
+        forget.references.retain(|name| self.references.contains(name));
+        let now = plan.emptied.as_ref().map(|emptied| (emptied.bounds.before, emptied.made));
+        let whole = now.into_iter().chain(self.whole).min_by_key(|(version, _)| *version);
+        forget.emptied = forget.emptied.zip(whole).map(|(emptied, (before, _))| Emptied { before, ..emptied });
+        let unused = if self.options.clean_metadata { version.unused_rules(&forget.versions).await? } else { UnusedRules::default() };
+        forget.unused_rules = !unused.is_empty();
+        let emptied = plan.emptied.map(|emptied| emptied.versions.into_iter().map(|(version, _)| version)).into_iter().flatten();
+        let emptied = emptied.filter(|version| whole.is_some_and(|(whole, _)| *version < whole) && forget.emptied.is_some()).collect();
+        Ok(Still { forget, unused, emptied, whole })
     }
 
     fn upkeep(&self, forget: Forget) -> Upkeep {
@@ -156,13 +211,13 @@ impl<'a> Forgetting<'a> {
     }
 
     /// Writes down the files that go with `forget`.
-    async fn write(&self, version: &dyn TableVersion, attempt: u32, (forget, unused): (Forget, UnusedRules)) -> Result<Written> {
+    async fn write(&self, version: &dyn TableVersion, attempt: u32, still: Still) -> Result<Written> {
         let mut seen = Seen::default();
         let mut territory = Territory::of(self.table, version, self.parts.store).await?;
-        let files = files(version, &forget.versions, self.options, &mut territory, &mut seen);
+        let files = files(version, &still.forget, self.options, &mut territory, &mut seen);
         let journal = deletion::write(self.parts, self.table.location(), self.operation, attempt, files).await?;
         let (state, current, listed) = (version.state_id(), version.snapshot().version, listed(version).await?);
-        Ok(Written { attempt, state, current, listed, forget, unused, journal, seen })
+        Ok(Written { attempt, state, current, listed, still, journal, seen })
     }
 }
 
@@ -172,14 +227,15 @@ impl Decide for Forgetting<'_> {
         let mut written = self.written.lock().await;
         let state = version.state_id();
         if let Some(known) = written.as_ref().filter(|known| known.state == state) {
-            return Ok(Some(self.upkeep(known.forget.clone())));
+            return Ok(Some(self.upkeep(known.still.forget.clone())));
         }
-        let (forget, unused) = self.still(version).await?;
-        if forget.versions.is_empty() && forget.references.is_empty() && !forget.unused_rules {
+        let still = self.still(version).await?;
+        let forget = still.forget.clone();
+        if forget.is_empty() {
             return Ok(None);
         }
         let attempt = written.as_ref().map_or(0, |known| known.attempt + 1);
-        let next = self.write(version, attempt, (forget.clone(), unused)).await?;
+        let next = self.write(version, attempt, still).await?;
         // The attempt before can no longer land: this is another version, and what was to go is still there.
         if let Some(before) = written.replace(next) {
             deletion::discard(self.parts, &before.journal).await;
@@ -206,9 +262,10 @@ impl Landed<'_> {
         };
         finished.outcome = Outcome::Landed;
         let report = &mut finished.report;
-        report.expired = written.forget.versions.iter().map(ToString::to_string).collect();
-        report.refs_removed = written.forget.references.iter().cloned().collect();
-        report.unused_removed = written.unused.clone();
+        report.expired = written.still.forget.versions.iter().map(ToString::to_string).collect();
+        report.emptied = written.still.emptied.iter().map(ToString::to_string).collect();
+        report.refs_removed = written.still.forget.references.iter().cloned().collect();
+        report.unused_removed = written.still.unused.clone();
         let mut deleted = Deleted::default();
         if let Err(error) = self.delete(&mut written, &mut deleted).await {
             let done = deleted.tally.count().saturating_add(deleted.spared);
@@ -221,6 +278,8 @@ impl Landed<'_> {
         (report.spared, report.failed, report.failures) = (deleted.spared, deleted.failed, deleted.failures);
         if deleted.failed > 0 {
             finished.outcome = Outcome::Partial;
+        } else if let Some(whole) = written.still.whole.filter(|_| !written.still.emptied.is_empty()) {
+            note(self.parts, self.table, &written.seen, whole).await;
         }
         leftovers::withdraw(self.parts, announced).await;
         for error in self.table.settle(finished.base_version.unwrap_or(Version(-1))).await {
@@ -238,8 +297,9 @@ impl Landed<'_> {
                 return deletion::carry_out(self.parts, &written.journal, None, deleted).await;
             }
             let listed = listed(&*newest).await?;
-            if listed.is_disjoint(&written.forget.versions) {
-                let expected = written.listed.difference(&written.forget.versions);
+            // Whoever empties versions or cleans a log leaves them listed: then what goes is written down anew below.
+            if written.still.forget.emptied.is_none() && listed.is_disjoint(&written.still.forget.versions) {
+                let expected = written.listed.difference(&written.still.forget.versions);
                 let is_expected = newest.snapshot().version == written.current && listed.iter().eq(expected);
                 let guard = (!is_expected).then_some(&*newest);
                 return deletion::carry_out(self.parts, &written.journal, guard, deleted).await;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::emptied::Noted;
 use super::plan::{Entry, Line, Past, Plan};
-use super::{MetadataOnly, Options, WhyLeft};
+use super::{MetadataOnly, Options, Recent, WhyLeft};
 use crate::error::Result;
 use crate::formats::TableVersion;
-use crate::model::{FileKind, HistoryEntry, Holding, Version};
+use crate::model::{FileKind, Forget, HistoryEntry, Holding, Released, Version};
 use crate::ops::deletion::Tally;
 use crate::ops::territory::Territory;
 use crate::units::Timestamp;
@@ -19,14 +20,15 @@ const MAIN: &str = "main";
 /// Flink's Iceberg sink finds out by these what it has committed: it goes back from the newest version to the one with its job's id.
 const FLINK: [&str; 2] = ["flink.job-id", "flink.max-committed-checkpoint-id"];
 
-/// What `version` says of the table's past.
+/// What `version` says of the table's past; `known` is what an earlier run noted of files that are gone.
 ///
 /// # Errors
 ///
 /// Those of reading the history; `Corrupt` for retention that cannot be understood.
-pub(super) async fn past(version: &dyn TableVersion, now: Timestamp) -> Result<Past> {
+pub(super) async fn past(version: &dyn TableVersion, known: Option<Noted>, now: Timestamp) -> Result<Past> {
     let retention = version.retention()?;
     let versions: Vec<Entry> = version.history().map_ok(entry).try_collect().await?;
+    let emptied_before = known.and_then(|known| known.among(&versions));
     let current = version.snapshot().version;
     let mut lines: Vec<Line> = version
         .references()
@@ -45,7 +47,7 @@ pub(super) async fn past(version: &dyn TableVersion, now: Timestamp) -> Result<P
         let name = MAIN.to_string();
         lines.push(Line { name, head, is_branch: true, is_main: true, max_ref_age_ms: None, max_age_ms: None, min_versions: None });
     }
-    Ok(Past { versions, current, lines, retention, now })
+    Ok(Past { versions, current, lines, retention, emptied_before, now })
 }
 
 fn entry(version: HistoryEntry) -> Entry {
@@ -69,33 +71,44 @@ pub(super) struct Seen {
     pub(super) named: Vec<String>,
 }
 
-/// The files that go once `gone` are forgotten. What is told is counted in `seen`.
+/// What is to be forgotten by a plan. With `metadata_only` files with rows stay, whatever their age.
+pub(super) fn forget(plan: &Plan, options: &Options) -> Forget {
+    let emptied =
+        plan.emptied.as_ref().filter(|emptied| !(options.metadata_only || plan.expired.is_empty() && emptied.versions.is_empty()));
+    let references = plan.references.iter().map(|line| line.name.clone()).collect();
+    Forget { versions: gone(plan), references, unused_rules: false, emptied: emptied.map(|emptied| emptied.bounds) }
+}
+
+/// The files that go with `forget`. What is told is counted in `seen`.
 pub(super) fn files<'a>(
     version: &'a dyn TableVersion,
-    gone: &'a BTreeSet<Version>,
+    forget: &'a Forget,
     options: &'a Options,
     territory: &'a mut Territory<'_>,
     seen: &'a mut Seen,
 ) -> BoxStream<'a, Result<Holding>> {
-    if gone.is_empty() {
+    if forget.versions.is_empty() && forget.emptied.is_none() {
         return futures::stream::empty().boxed();
     }
-    let state = (version.released(gone), territory, seen);
+    let state = (version.released(forget), territory, seen);
     let judged = futures::stream::try_unfold(state, move |(mut released, territory, seen)| async move {
-        while let Some(file) = released.try_next().await? {
-            let objection = if options.metadata_only && holds_rows(file.kind) {
+        while let Some(told) = released.try_next().await? {
+            let (Released::Free(file) | Released::TooYoung(file)) = &told;
+            let objection = if matches!(told, Released::TooYoung(_)) {
+                Some(WhyLeft::Recent(Recent::RemovedTooRecently))
+            } else if options.metadata_only && holds_rows(file.kind) {
                 Some(WhyLeft::Asked(MetadataOnly::MetadataOnly))
             } else {
                 territory.objection(&file.location, file.kind).await?.map(WhyLeft::Foreign)
             };
             match objection {
-                Some(why) => seen.left.entry(why).or_default().add(&file),
+                Some(why) => seen.left.entry(why).or_default().add(file),
                 None => {
-                    seen.go.add(&file);
+                    seen.go.add(file);
                     if seen.named.len() < options.files_named {
                         seen.named.push(file.location.to_string());
                     }
-                    return Ok(Some((file, (released, territory, seen))));
+                    return Ok(Some((file.clone(), (released, territory, seen))));
                 }
             }
         }

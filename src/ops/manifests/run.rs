@@ -49,8 +49,8 @@ async fn report(plan: &ListPlan, carried: &Carried, wishes: &ListWishes) -> Repo
     if carried.outcome != Outcome::Landed {
         return report;
     }
-    // A new checkpoint stands for the one before it too.
-    let everything = plan.groups.iter().any(|group| group.content == ListContent::Log);
+    // A new checkpoint stands for the one before it too; a sum of commits does not.
+    let everything = !wishes.sums && plan.groups.iter().any(|group| group.content == ListContent::Log);
     let removed: u64 = if everything { plan.lists } else { plan.groups.iter().map(|group| group.lists).sum() };
     let bytes: Bytes = if everything { plan.bytes } else { plan.groups.iter().map(|group| group.bytes).sum() };
     (report.lists_removed, report.bytes_removed, report.lists_kept) = (removed, bytes, plan.lists.saturating_sub(removed));

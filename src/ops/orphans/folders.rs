@@ -5,9 +5,12 @@ use crate::error::{Error, Result};
 use crate::formats::TableVersion;
 use crate::location::Location;
 
+/// What a Delta table keeps its log in. Names in it that are not the protocol's may be an extension's: there it stays hidden.
+const LOG: &str = "_delta_log";
+
 /// The table's folders, and which of them are searched.
 pub(super) struct Folders {
-    /// Everything that is the table's: its root, and those of data and metadata.
+    /// Everything that is the table's: its root, and those of data and metadata that are not hidden.
     pub(super) own: Vec<Location>,
     /// Those of metadata.
     pub(super) metadata: Vec<Location>,
@@ -20,7 +23,8 @@ impl Folders {
     pub(super) fn new(root: &Location, base: &dyn TableVersion, asked: Option<&Location>) -> Result<Self> {
         let metadata = base.metadata_folders();
         let mut own = vec![root.clone()];
-        for folder in base.data_folders().into_iter().chain(metadata.iter().cloned()) {
+        let visible = metadata.iter().filter(|folder| folder.name() != LOG).cloned();
+        for folder in base.data_folders().into_iter().chain(visible) {
             if !own.contains(&folder) {
                 own.push(folder);
             }

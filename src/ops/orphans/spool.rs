@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_into_memory_comes_back_from_temporary_files_and_these_go() {
+    async fn orphan_scale_what_does_not_fit_into_memory_comes_back_from_temporary_files_and_these_go() {
         let memory = Arc::new(InMemory::new());
         let store = Store::new(Arc::new(Memory(Arc::clone(&memory))));
         let mut spool = Spool::new(store.clone(), Location::parse("/tmp/run").unwrap());
@@ -142,6 +142,7 @@ mod tests {
             .collect();
         for file in &files {
             spool.push(file).await.unwrap();
+            assert!(spool.open.len() < CHUNK, "more than a chunk is in memory");
         }
         assert!(spool.chunks() > 1);
         assert!(memory.head(&Path::from("tmp/run-0")).await.is_ok());

@@ -28,7 +28,7 @@ pub const fn key(place: Location) -> (u64, u64) {
 ///
 /// # Errors
 ///
-/// `Usage` for a clause that names no state or follows no name.
+/// `Usage` for a clause that names no state, follows no name, or follows another clause: which of the two was meant is not guessed.
 pub fn take(tokens: Vec<TokenWithSpan>) -> Result<(Vec<TokenWithSpan>, Clauses)> {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut clauses = Clauses::new();
@@ -49,7 +49,10 @@ pub fn take(tokens: Vec<TokenWithSpan>) -> Result<(Vec<TokenWithSpan>, Clauses)>
         if let Token::SingleQuotedString(text) = &name.token {
             name.token = Token::make_word(text, Some('"'));
         }
-        clauses.insert(key(name.span.start), if is_version { Clause::Version(value) } else { Clause::Time(value) });
+        let clause = if is_version { Clause::Version(value) } else { Clause::Time(value) };
+        if clauses.insert(key(name.span.start), clause).is_some() {
+            return Err(wrong().hint("a table has one of them: name a version or a time"));
+        }
         rest = rest.get(length..).unwrap_or_default();
     }
     Ok((kept, clauses))

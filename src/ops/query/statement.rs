@@ -327,6 +327,8 @@ mod tests {
             "SELECT a VERSION AS OF 3 FROM 't'",
             "WITH a AS (SELECT 1) SELECT * FROM a VERSION AS OF 3",
             "VERSION AS OF 3",
+            "SELECT * FROM 't' VERSION AS OF 3 TIMESTAMP AS OF '2026-01-01T00:00:00Z'",
+            "SELECT * FROM 't' VERSION AS OF 3 VERSION AS OF 3",
         ] {
             assert_eq!(kind(sql), Kind::Usage, "{sql}");
         }

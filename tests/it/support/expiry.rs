@@ -63,14 +63,19 @@ pub(crate) async fn expire(objects: &Arc<dyn ObjectStore>, options: &Options) ->
     expire_table(&*table(objects), objects, (1, "an-operation"), options).await.map(|(finished, _)| finished)
 }
 
-/// Plans and writes nothing.
+/// Plans for the hand-written table and writes nothing.
 pub(crate) async fn dry_run(objects: &Arc<dyn ObjectStore>, options: &Options) -> Result<PlanDocument> {
+    dry_run_of(&*table(objects), objects, options).await
+}
+
+/// Plans for `table`, which lies in `objects`, and writes nothing.
+pub(crate) async fn dry_run_of(table: &dyn Table, objects: &Arc<dyn ObjectStore>, options: &Options) -> Result<PlanDocument> {
     let store = over(objects);
     let settings = Settings { memory: Bytes::mib(256), threads: 1, runtime: Handle::current() };
     let engine = ParquetRewriter::new(store.clone(), settings).unwrap();
     let (clock, progress, processes) = (TestClock::default(), Remarks::default(), Alone(1));
     let parts = Parts { store: &store, engine: &engine, clock: &clock, progress: &progress, processes: &processes };
-    run::plan(&*table(objects), options, parts).await.map(|(_, _, plan)| plan)
+    run::plan(table, options, parts).await.map(|(_, _, plan)| plan)
 }
 
 /// The keys below the hand-written table's root.

@@ -3,6 +3,7 @@
 pub(crate) mod aged;
 pub(crate) mod bridge;
 pub(crate) mod damage;
+pub(crate) mod delta_history;
 pub(crate) mod delta_table;
 pub(crate) mod expiry;
 pub(crate) mod golden;

@@ -74,6 +74,22 @@ impl Bed {
         bed
     }
 
+    /// A Delta table at `root` of these commits.
+    pub(crate) async fn with_log(root: &str, commits: &[Vec<Json>]) -> Self {
+        let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let bed = Self { root: place(root), aged: Aged::new(Arc::clone(&memory)), memory, is_delta: true };
+        for (version, actions) in commits.iter().enumerate() {
+            bed.commit(version, actions).await;
+        }
+        bed
+    }
+
+    /// Commits `actions` to a Delta table's log as `version`.
+    pub(crate) async fn commit(&self, version: usize, actions: &[Json]) {
+        let text: String = actions.iter().map(|action| format!("{action}\n")).collect();
+        self.put(&self.key(&format!("_delta_log/{version:020}.json")), text.into_bytes()).await;
+    }
+
     pub(crate) fn key(&self, below: &str) -> String {
         self.root.child(below).path().to_string()
     }

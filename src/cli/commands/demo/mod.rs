@@ -7,12 +7,15 @@ mod iceberg;
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use serde_json::json;
 
 use self::data::Content;
 use super::compact::{CompactDocument, compact};
+use super::{inspect, query};
 use crate::cli::session::Session;
 use crate::cli::ui::{count, elapsed, table};
+use crate::cli::{Cli, Command};
 use crate::error::{Error, Result};
 use crate::formats::FormatName;
 use crate::location::Location;
@@ -58,9 +61,45 @@ pub async fn run(args: &DemoArgs, session: &Session) -> Result<u8> {
     }
     if session.ui.is_json() {
         session.ui.json(&json!({"command": "demo", "folder": root.to_string(), "tables": documents}))?;
+        return Ok(0);
+    }
+    for words in reads(&args.folder) {
+        read(&words, session).await?;
     }
     say(session, &advice(&args.folder))?;
     Ok(0)
+}
+
+/// The arguments of runs that look into the tables.
+fn reads(folder: &Path) -> [Vec<String>; 3] {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let quoted = |name: &str| at(name).replace('\'', "''");
+    let count = "SELECT count(*) AS orders, sum(o_totalprice) AS total FROM";
+    let join = format!(
+        "SELECT o_orderpriority AS priority, count(*) AS lines FROM '{}' JOIN '{}' ON l_orderkey = o_orderkey GROUP BY 1 ORDER BY 1",
+        quoted("orders"),
+        quoted("lineitem")
+    );
+    let words = |verb: &str, rest: String| vec![verb.to_string(), rest];
+    [
+        words("query", join),
+        words("query", format!("{count} '{}' VERSION AS OF 10", quoted("orders"))),
+        [words("inspect", at("lineitem")), vec!["--health".into()]].concat(),
+    ]
+}
+
+/// Shows a command and runs it.
+async fn read(words: &[String], session: &Session) -> Result<()> {
+    let shown = words.iter().map(|word| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() });
+    say(session, &format!("otf {}\n", shown.collect::<Vec<_>>().join(" ")))?;
+    let line = ["otf"].into_iter().chain(words.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(line).map_err(|error| Error::bug("the demo shows a command that there is not").because(error))?;
+    match &cli.command {
+        Command::Query(args) => query::run(args, session).await?,
+        Command::Inspect(args) => inspect::run(args, session).await?,
+        _ => return Err(Error::bug("the demo shows a command that changes something")),
+    };
+    say(session, "\n")
 }
 
 fn say(session: &Session, text: &str) -> Result<()> {
@@ -116,11 +155,13 @@ fn shown(document: &CompactDocument) -> String {
 fn advice(folder: &Path) -> String {
     let at = |name: &str| folder.join(name).display().to_string();
     let commands = [
-        (format!("otf inspect {}", at("lineitem")), ""),
-        (format!("otf inspect {} --output json", at("orders")), ""),
+        (format!("otf inspect {} --html lineitem.html", at("lineitem")), "a page with charts"),
         (format!("otf compact {} --yes", at("orders")), "there is nothing left to do"),
-        (format!("otf compact {} --rewrite-all --compression zstd:9", at("lineitem")), "shows the plan"),
-        (format!("otf compact {} --rewrite-all --compression zstd:9 --yes", at("lineitem")), "carries it out"),
+        (format!("otf compact {} --rewrite-all --compression zstd:9", at("lineitem")), "shows the plan; --yes carries it out"),
+        (format!("otf restore {} --to 10", at("orders")), "what would come back, and what would go"),
+        (format!("otf tag {} create loaded", at("lineitem")), "a version that is kept"),
+        (format!("otf expire {}", at("lineitem")), "all versions are young: nothing to do"),
+        (format!("otf fsck {} --deep", at("orders")), "every row against the metadata"),
     ];
     let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     let line =

@@ -60,6 +60,11 @@ fn plan(text: &mut String, plan: &PlanDocument, outcome: Outcome, paint: Paint) 
         text.push_str(&table(&["version", "made"], &rows.collect::<Vec<_>>(), 2));
         more(text, plan.expired.len(), paint);
     }
+    if let (Some(first), Some(last)) = (plan.emptied.first(), plan.emptied.last()) {
+        let which = if first.version == last.version { first.version.clone() } else { format!("{} to {}", first.version, last.version) };
+        let of = plural(plan.emptied.len() as u64, "version");
+        line(text, &format!("{} {of} ({which}): still listed, and no longer readable", paint.bold("empty")));
+    }
     for gone in &plan.references {
         line(text, &format!("{} the {} {} (version {})", paint.bold("drop"), gone.kind, gone.name, gone.version));
     }
@@ -166,5 +171,6 @@ const fn why_left(why: WhyLeft) -> &'static str {
         WhyLeft::Foreign(Foreign::SharedWithAnotherFormat) => "a table of another format lies over the same files",
         WhyLeft::Foreign(Foreign::NotLookedAt) => "in one of too many folders to look at",
         WhyLeft::Asked(_) => "only metadata was to go",
+        WhyLeft::Recent(_) => "removed too recently, by the time in the log",
     }
 }

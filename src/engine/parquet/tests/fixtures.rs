@@ -149,7 +149,7 @@ async fn files_that_spark_wrote_hold_what_spark_was_told_to_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orc_time_without_a_zone_is_no_instant() {
+async fn orc_ts_an_orc_time_without_a_zone_is_no_instant() {
     let bench = Bench::new();
     for (id, name, ty) in [(10, "ts", Primitive::Timestamp), (11, "tn", Primitive::TimestampTz)] {
         let inputs: Vec<_> = fixture(FileFormat::Orc).into_iter().map(|file| (file, RowDeletes::None)).collect();

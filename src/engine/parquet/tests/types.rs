@@ -183,7 +183,7 @@ fn legacy_times(bench: &Bench, times: &[(u64, u32)]) -> DataFile {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn legacy_timestamps_survive_before_1970_and_beyond_2262_and_are_never_cut_to_fit_nanoseconds() {
+async fn ns_legacy_timestamps_survive_before_1970_and_beyond_2262_and_are_never_cut_to_fit() {
     let bench = Bench::new();
     const EPOCH: u32 = 2_440_588;
     // The last microsecond before 1970; 1582-10-15; 1969-12-31T12:00:00.000001Z; 2262-04-12; 2960-01-01T00:00:01Z.

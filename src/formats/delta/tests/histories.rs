@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::past::{forget, upkeep, versions};
+use super::past::{forget, judged, upkeep, versions};
 use super::*;
 use crate::commit::Answer;
-use crate::model::{At, Holding, ListWishes, UpkeepKind, Version};
+use crate::model::{At, Forget, Holding, ListWishes, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 /// Numbers that look random and are the same in every run.
@@ -158,7 +158,9 @@ impl History {
         let first = *self.states.first_key_value().unwrap().0;
         let gone = versions(first, oldest);
         let version = self.made.load().unwrap();
-        let plan = |version: &dyn TableVersion| -> Vec<Holding> { block(version.released(&gone).try_collect()).unwrap() };
+        let plan = |version: &dyn TableVersion| -> Vec<Holding> {
+            judged(version, &Forget { versions: gone.clone(), ..Forget::default() }).unwrap().0
+        };
         let planned = plan(&*version);
         assert!(matches!(forget(&*version, &gone), Answer::Ours(_)), "{case}");
         assert_eq!(plan(&*version), planned, "{case}: the plan is what is deleted");

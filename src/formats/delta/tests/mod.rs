@@ -3,6 +3,7 @@
 mod checkpoint_stats;
 mod checkpoints;
 mod commits;
+mod compactions;
 mod compat;
 mod golden;
 mod histories;
@@ -22,11 +23,13 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use serde_json::{Value as Json, json};
 
-use super::{DeltaTable, DeltaVersion};
+use super::lines::Action;
+use super::log::Listing;
+use super::{DeltaTable, DeltaVersion, reach};
 use crate::error::Result;
 use crate::formats::{Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, DataFile, FileStats, GroupChange, Intent, NewFile, OperationId, RowDeletes};
+use crate::model::{Change, DataFile, FileStats, GroupChange, Holding, Intent, NewFile, OperationId, RowDeletes};
 use crate::store::{Resolve, Store};
 use crate::units::Bytes;
 
@@ -104,6 +107,27 @@ impl Made {
 
     fn load(&self) -> Result<Arc<dyn TableVersion>> {
         block(table(self.root()).load())
+    }
+
+    /// Makes every file of the table that a commit names.
+    fn lay_files(&self) -> Result<()> {
+        block(async {
+            let table = table(self.root());
+            let (state, listing) = table.state(None, false).await?;
+            let version = table.version(state, &listing)?;
+            let root = version.root().clone();
+            let mut lay = |_: &Action, file: Holding| {
+                if file.location.is_below(&root) {
+                    let path = Path::new("/").join(file.location.path());
+                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    std::fs::write(path, "").unwrap();
+                }
+            };
+            for commit in Listing::read(table.store(), &root, None).await?.commits_from(0) {
+                reach::each_of_commit(&version, commit, &mut lay).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Spellings of the live files, sorted.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{FileKind, Forget, Holding, ListWishes, Upkeep, UpkeepKind, Version};
+use crate::model::{Emptied, FileKind, Forget, Holding, ListWishes, Released, Upkeep, UpkeepKind, Version};
 use crate::units::Timestamp;
 
 pub(super) const DAY: i64 = 86_400_000;
@@ -39,10 +39,29 @@ pub(super) fn told(made: &Made, found: Vec<Holding>) -> Vec<(String, FileKind)> 
     told
 }
 
+/// What goes once `wanted` is forgotten, and what only goes later.
+pub(super) fn judged(version: &dyn TableVersion, wanted: &Forget) -> Result<(Vec<Holding>, Vec<Holding>)> {
+    let found: Vec<Released> = block(version.released(wanted).try_collect())?;
+    let (mut free, mut young) = (Vec::new(), Vec::new());
+    for file in found {
+        match file {
+            Released::Free(file) => free.push(file),
+            Released::TooYoung(file) => young.push(file),
+        }
+    }
+    Ok((free, young))
+}
+
+/// What goes with versions `gone`. Files that are not there need not go: it sees to it that all are.
 pub(super) fn released(made: &Made, gone: &BTreeSet<Version>) -> Result<Vec<(String, FileKind)>> {
-    let version = made.load()?;
-    let found: Vec<Holding> = block(version.released(gone).try_collect())?;
-    Ok(told(made, found))
+    made.lay_files()?;
+    released_of_those_there(made, gone)
+}
+
+pub(super) fn released_of_those_there(made: &Made, gone: &BTreeSet<Version>) -> Result<Vec<(String, FileKind)>> {
+    let (free, young) = judged(&*made.load()?, &Forget { versions: gone.clone(), ..Forget::default() })?;
+    assert_eq!(young, [], "no time was asked for");
+    Ok(told(made, free))
 }
 
 fn holdings(made: &Made) -> Result<Vec<(String, FileKind)>> {
@@ -158,7 +177,7 @@ fn vacuum_lite_miss() {
     for version in 0..=2 {
         std::fs::remove_file(made.commit_path(version)).unwrap();
     }
-    assert_eq!(without_log(released(&made, &versions(2, 3)).unwrap()), [], "its file went with it");
+    assert_eq!(without_log(released_of_those_there(&made, &versions(2, 3)).unwrap()), [], "its file went with it");
     std::fs::write(made.root().join("a"), "").unwrap();
     assert_eq!(without_log(released(&made, &versions(2, 3)).unwrap()), data(&["a"]));
     let held = without_log(holdings(&made).unwrap());
@@ -203,7 +222,8 @@ fn a_commit_that_came_meanwhile_is_looked_at_first() {
     assert!(matches!(forget(&*version, &versions(0, 1)), Answer::Taken));
     assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::RewriteManifests(ListWishes::default())), NOW)), Answer::Taken));
     assert!(!made.log("_last_checkpoint").exists());
-    let found: Vec<Holding> = block(version.released(&versions(0, 2)).try_collect()).unwrap();
+    made.lay_files().unwrap();
+    let (found, _) = judged(&*version, &Forget { versions: versions(0, 2), ..Forget::default() }).unwrap();
     assert_eq!(without_log(told(&made, found)), [], "what newer commits name is held, whoever asks");
 }
 
@@ -227,4 +247,39 @@ fn files_of_forgotten_versions_are_no_longer_referred_to() {
     assert_eq!(referenced(), [places[3], places[4], "a", "b"], "version 0 can still be rebuilt");
     std::fs::remove_file(made.commit_path(0)).unwrap();
     assert_eq!(referenced(), [places[4], "b"]);
+}
+
+/// VACUUM's rule: a removal that says of itself that it is young keeps its file, whatever the version's time.
+#[test]
+fn versions_are_emptied_and_a_young_removal_keeps_its_file() {
+    let made = Made::new(&[
+        start(&json!({})),
+        vec![info(2 * DAY), with(remove("a"), "remove", "deletionTimestamp", json!(2 * DAY)), add("c")],
+        vec![info(3 * DAY), with(remove("b"), "remove", "deletionTimestamp", json!(90 * DAY)), add("d")],
+        vec![info(4 * DAY), with(remove("c"), "remove", "deletionTimestamp", json!(4 * DAY))],
+    ]);
+    made.lay_files().unwrap();
+    let emptied = |before: i64, since: Option<i64>| {
+        let emptied = Emptied { before: Version(before), since: since.map(Version), removed_before: Timestamp(50 * DAY) };
+        let wanted = Forget { emptied: Some(emptied), ..Forget::default() };
+        let version = made.load().unwrap();
+        assert!(matches!(block(version.offer_upkeep(&upkeep(UpkeepKind::Forget(wanted.clone())), NOW)), Answer::Ours(Version(3))));
+        let (free, young) = judged(&*version, &wanted)?;
+        Ok::<_, crate::error::Error>((told(&made, free), told(&made, young)))
+    };
+    assert_eq!(emptied(3, None).unwrap(), (data(&["a", "c"]), data(&["b"])), "no file of the log");
+    assert_eq!(emptied(2, None).unwrap(), (data(&["a"]), data(&["b"])));
+    assert_eq!(emptied(3, Some(1)).unwrap(), (data(&["c"]), data(&["b"])));
+    assert_eq!(emptied(3, Some(3)).unwrap(), (data(&[]), data(&[])));
+    assert_eq!(emptied(4, None).unwrap_err().kind(), Kind::Refused);
+    let both = Forget {
+        versions: versions(0, 1),
+        emptied: Some(Emptied { before: Version(3), since: None, removed_before: Timestamp(i64::MAX) }),
+        ..Forget::default()
+    };
+    let (free, _) = judged(&*made.load().unwrap(), &both).unwrap();
+    let log = ("_delta_log/00000000000000000000.json".to_string(), FileKind::Log);
+    assert_eq!(told(&made, free), [vec![log], data(&["a", "b", "c"])].concat());
+    std::fs::remove_file(made.root().join("a")).unwrap();
+    assert_eq!(emptied(3, None).unwrap().0, data(&["c"]), "what another deleted need not go again");
 }

@@ -118,3 +118,32 @@ fn tt_mtime() {
         assert_eq!([20_000, 20_999, 21_000].map(|ms| by_time(&made, ms).unwrap()), [1, 1, 2]);
     }
 }
+
+/// The time that history shows is the one that leads to the version, and a millisecond before it to the version before.
+#[test]
+fn history_shows_the_times_that_time_travel_goes_by() {
+    let with_times = json!({"delta.enableInCommitTimestamps": "true", "delta.inCommitTimestampEnablementVersion": "3",
+        "delta.inCommitTimestampEnablementTimestamp": "9000"});
+    let first = vec![protocol(&[], &["inCommitTimestamp"]), metadata(&[], &with_times), add("a")];
+    let stamped = |ms: i64| vec![json!({"commitInfo": {"inCommitTimestamp": ms}}), add(&format!("x{ms}"))];
+    for (commits, with_times) in [
+        (vec![first, vec![add("b")], vec![add("c")], stamped(9000), stamped(9500)], true),
+        (vec![start(&json!({})), vec![add("b")], vec![add("c")]], false),
+    ] {
+        let made = Made::new(&commits);
+        // The clock of storage stepped back twice.
+        for (version, ms) in [(0, 5000), (1, 4000), (2, 3000)] {
+            set_time(&made, version, ms);
+        }
+        let version = made.load().unwrap();
+        let history: Vec<_> = block(version.history().try_collect()).unwrap();
+        let times: Vec<i64> = history.iter().map(|entry| entry.time.unwrap().0).collect();
+        assert_eq!(times, if with_times { vec![5000, 5001, 5002, 9000, 9500] } else { vec![5000, 5001, 5002] });
+        for (number, ms) in (0..).zip(times) {
+            assert_eq!(by_time(&made, ms).unwrap(), number);
+            if number > 0 {
+                assert_eq!(by_time(&made, ms - 1).unwrap(), number - 1);
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::model::{Retention, Version};
+use crate::model::{Emptied, Retention, Version};
 use crate::units::Timestamp;
 use policy::Policy;
 use tree::Tree;
@@ -30,6 +30,8 @@ pub struct Past {
     pub lines: Vec<Line>,
     /// What the table keeps.
     pub retention: Retention,
+    /// Versions before this one lost their files already; `None` where nobody knows.
+    pub emptied_before: Option<Version>,
     /// Now.
     pub now: Timestamp,
 }
@@ -125,6 +127,17 @@ pub struct DroppedLine {
     pub is_branch: bool,
 }
 
+/// Versions that stay listed and lose the files that only they needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emptying {
+    /// Those of which it is not known that they lost them already, oldest first, with their times.
+    pub versions: Vec<(Version, Option<Timestamp>)>,
+    /// Which files go.
+    pub bounds: Emptied,
+    /// When the oldest version was made that keeps its files.
+    pub made: Option<Timestamp>,
+}
+
 /// What goes and what stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -132,6 +145,8 @@ pub struct Plan {
     pub expired: Vec<(Version, Option<Timestamp>)>,
     /// Branches and tags that go.
     pub references: Vec<DroppedLine>,
+    /// Versions that stay listed and lose their files, where the format keeps files for another time than its log.
+    pub emptied: Option<Emptying>,
     /// How many versions stay, by the first reason that was found.
     pub kept: BTreeMap<Keep, u64>,
     /// Versions that were named and are not listed: they are gone already, or never were.
@@ -140,8 +155,8 @@ pub struct Plan {
 
 impl Plan {
     /// Whether nothing goes.
-    pub const fn is_empty(&self) -> bool {
-        self.expired.is_empty() && self.references.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.references.is_empty() && self.emptied.as_ref().is_none_or(|emptied| emptied.versions.is_empty())
     }
 }
 
@@ -156,25 +171,44 @@ pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
     let policy = Policy::resolve(past, wishes, by_name)?;
     let tree = Tree::of(past);
     let (lines, dropped) = if by_name { (past.lines.iter().collect(), Vec::new()) } else { policy.lines(past, &tree) };
-    let mut keep = HashMap::new();
-    for head in lines.iter().map(|line| line.head).chain(past.current) {
-        keep.insert(head, Keep::Named);
-    }
-    if by_name {
-        for entry in past.versions.iter().filter(|entry| !wishes.versions.contains(&entry.version)) {
-            keep.entry(entry.version).or_insert(Keep::NotAskedFor);
+    let kept = |policy: &Policy| {
+        let mut keep = HashMap::new();
+        for head in lines.iter().map(|line| line.head).chain(past.current) {
+            keep.insert(head, Keep::Named);
         }
-    } else {
-        policy.keep_branches(&lines, &tree, &mut keep);
-        policy.keep_unreferenced(past, &lines, &tree, &mut keep);
-    }
-    tree.keep_from(past, &tree.known(&wishes.pins)?, Keep::Pinned, &mut keep);
-    if !wishes.unsafe_retention {
-        tree.keep_from(past, &consumers(past), Keep::Consumer, &mut keep);
-    }
-    name(past, wishes, &lines, &mut keep)?;
+        if by_name {
+            for entry in past.versions.iter().filter(|entry| !wishes.versions.contains(&entry.version)) {
+                keep.entry(entry.version).or_insert(Keep::NotAskedFor);
+            }
+        } else {
+            policy.keep_branches(&lines, &tree, &mut keep);
+            policy.keep_unreferenced(past, &lines, &tree, &mut keep);
+        }
+        tree.keep_from(past, &tree.known(&wishes.pins)?, Keep::Pinned, &mut keep);
+        if !wishes.unsafe_retention {
+            tree.keep_from(past, &consumers(past), Keep::Consumer, &mut keep);
+        }
+        name(past, wishes, &lines, &mut keep)?;
+        Ok::<_, Error>(keep)
+    };
+    let keep = kept(&policy)?;
+    let whole = match policy.of_files().filter(|_| !by_name) {
+        Some(of_files) => Some((kept(&of_files)?, of_files.cutoff())),
+        None => None,
+    };
     let unknown = wishes.versions.iter().copied().filter(|version| !tree.lists(*version)).collect();
-    Ok(Plan { unknown, ..policy.finish(past, &keep, dropped) })
+    let plan = policy.finish(past, &keep, dropped);
+    let emptied = whole.and_then(|(whole, cutoff)| emptied(past, &plan, &whole, cutoff));
+    Ok(Plan { unknown, emptied, ..plan })
+}
+
+/// The versions that are listed and not kept whole: those before the oldest of `whole`.
+fn emptied(past: &Past, plan: &Plan, whole: &HashMap<Version, Keep>, cutoff: Timestamp) -> Option<Emptying> {
+    let Entry { version: before, time: made, .. } = *past.versions.iter().find(|entry| whole.contains_key(&entry.version))?;
+    let is_left = |entry: &&Entry| entry.version < before && past.emptied_before.is_none_or(|since| entry.version >= since);
+    let listed = past.versions.iter().skip(plan.expired.len());
+    let versions = listed.filter(is_left).map(|entry| (entry.version, entry.time)).collect();
+    Some(Emptying { versions, bounds: Emptied { before, since: past.emptied_before, removed_before: cutoff }, made })
 }
 
 /// Takes the versions that were named out of what is kept.

@@ -17,6 +17,8 @@ const LOG_FLOOR_MS: i64 = 7 * FLOOR_MS;
 pub(super) struct Policy {
     /// What was made before may go.
     cutoff: Timestamp,
+    /// What was removed before may go although versions that need it stay listed.
+    file_cutoff: Option<Timestamp>,
     min_versions: u64,
     max_ref_age_ms: Option<i64>,
     now: Timestamp,
@@ -26,7 +28,7 @@ pub(super) struct Policy {
 
 impl Policy {
     pub(super) fn resolve(past: &Past, wishes: &Wishes, by_name: bool) -> Result<Self> {
-        let Retention { collectable, max_age_ms, min_versions, max_ref_age_ms, max_log_age_ms } = past.retention;
+        let Retention { collectable, max_age_ms, min_versions, max_ref_age_ms, max_file_age_ms, max_log_age_ms } = past.retention;
         if !collectable {
             return Err(Error::refused("the table's files may belong to another table (gc.enabled is false): nothing is expired")
                 .hint("set gc.enabled to true once no other table uses its files"));
@@ -38,14 +40,22 @@ impl Policy {
             Some(Cutoff::Since(time)) => time.0.min(now.0),
         };
         let has_log = max_log_age_ms.is_some();
+        let age_floor = if has_log { LOG_FLOOR_MS } else { FLOOR_MS };
+        // A table that keeps files for less than is safe needs to be told that it is meant now.
+        let least = if wishes.unsafe_retention { 0 } else { age_floor };
+        let file_cutoff = match wishes.older_than {
+            None => max_file_age_ms.map(|age| Timestamp(now.0.saturating_sub(age.max(least)))),
+            Some(_) => max_file_age_ms.map(|_| Timestamp(cutoff)),
+        };
         let policy = Self {
             cutoff: Timestamp(cutoff),
+            file_cutoff,
             min_versions: wishes.retain_last.unwrap_or(min_versions).max(1),
             max_ref_age_ms: wishes.max_ref_age_ms.or(max_ref_age_ms),
             now,
             has_log,
         };
-        let floor = max_age_ms.max(if has_log { LOG_FLOOR_MS } else { FLOOR_MS });
+        let floor = max_age_ms.max(age_floor);
         if !wishes.unsafe_retention {
             if !by_name && now.0.saturating_sub(cutoff) < floor {
                 return Err(too_little("versions would be kept for less than the table asks for or is safe beside running jobs", floor));
@@ -61,6 +71,16 @@ impl Policy {
             }
         }
         Ok(policy)
+    }
+
+    /// The same ages and counts for files, where those go before their versions.
+    pub(super) fn of_files(&self) -> Option<Self> {
+        self.file_cutoff.map(|cutoff| Self { cutoff, ..*self })
+    }
+
+    /// What was made before may go.
+    pub(super) const fn cutoff(&self) -> Timestamp {
+        self.cutoff
     }
 
     /// The lines that stay, and those that go by the age of their heads.

@@ -24,8 +24,15 @@ fn line(name: &str, head: i64, is_branch: bool) -> Line {
 /// Five versions in a row, 50, 40, 30, 20 and 10 days old.
 fn row() -> Past {
     let versions = (1..=5).map(|id| made(id, 60 - 10 * id, (id > 1).then_some(id - 1))).collect();
-    let retention = Retention { collectable: true, max_age_ms: 5 * DAY, min_versions: 1, max_ref_age_ms: None, max_log_age_ms: None };
-    Past { versions, current: Some(Version(5)), lines: vec![line("main", 5, true)], retention, now: Timestamp(NOW) }
+    let retention = Retention {
+        collectable: true,
+        max_age_ms: 5 * DAY,
+        min_versions: 1,
+        max_ref_age_ms: None,
+        max_file_age_ms: None,
+        max_log_age_ms: None,
+    };
+    Past { versions, current: Some(Version(5)), lines: vec![line("main", 5, true)], retention, emptied_before: None, now: Timestamp(NOW) }
 }
 
 fn expired(past: &Past, wishes: &Wishes) -> Vec<i64> {
@@ -172,6 +179,23 @@ fn where_a_log_leads_to_versions_they_age_from_their_replacement_and_the_oldest_
     assert_eq!(plan(&past, &named).unwrap().kept.get(&Keep::BehindKept), Some(&1));
 }
 
+/// Each branch lists its own versions, and what they share is walked through once: a walk for each would be a hundred million steps.
+#[test]
+fn expire_slow_200000_versions_on_a_thousand_branches_are_judged_in_one_walk() {
+    const SHARED: i64 = 100_000;
+    let mut past = row();
+    past.versions = (1..=SHARED).map(|id| made(id, 50, (id > 1).then_some(id - 1))).collect();
+    past.lines = vec![line("main", SHARED, true)];
+    for branch in 0..1_000 {
+        let first = SHARED + branch * 100;
+        past.versions.extend((1..=100).map(|n| made(first + n, 40, Some(if n > 1 { first + n - 1 } else { SHARED }))));
+        past.lines.push(line(&format!("b{branch}"), first + 100, true));
+    }
+    past.current = Some(Version(SHARED));
+    assert_eq!(expired(&past, &Wishes::default()).len(), 200_000 - 1_001);
+    assert_eq!(expired(&past, &Wishes { retain_last: Some(50), ..Wishes::default() }).len(), 200_000 - 1_001 * 50);
+}
+
 #[test]
 fn damaged_histories_end_and_keep_what_has_no_time() {
     let mut past = row();
@@ -190,4 +214,34 @@ fn planning_after_the_plan_was_carried_out_finds_nothing() {
     let gone = expired(&past, &Wishes::default());
     past.versions.retain(|entry| !gone.contains(&entry.version.0));
     assert!(plan(&past, &Wishes::default()).unwrap().is_empty());
+}
+
+fn emptied(past: &Past, wishes: &Wishes) -> Option<(Vec<i64>, i64, i64)> {
+    let emptied = plan(past, wishes).unwrap().emptied?;
+    let versions = emptied.versions.iter().map(|(version, _)| version.0).collect();
+    Some((versions, emptied.bounds.before.0, (NOW - emptied.bounds.removed_before.0) / DAY))
+}
+
+#[test]
+fn files_of_versions_that_stay_listed_go_by_an_age_of_their_own() {
+    let mut past = row();
+    assert_eq!(emptied(&past, &Wishes::default()), None, "without a log, files go with their versions");
+    past.retention.max_log_age_ms = Some(35 * DAY);
+    past.retention.max_age_ms = 35 * DAY;
+    past.retention.max_file_age_ms = Some(15 * DAY);
+    assert_eq!(expired(&past, &Wishes::default()), [1]);
+    assert_eq!(emptied(&past, &Wishes::default()), Some((vec![2, 3], 4, 15)));
+    past.emptied_before = Some(Version(3));
+    assert_eq!(emptied(&past, &Wishes::default()), Some((vec![3], 4, 15)), "what is known to be done is not done again");
+    past.emptied_before = Some(Version(4));
+    assert!(plan(&past, &Wishes { retain_last: Some(5), ..Wishes::default() }).unwrap().is_empty());
+    past.emptied_before = None;
+    assert_eq!(emptied(&past, &Wishes { retain_last: Some(3), ..Wishes::default() }), Some((vec![2], 3, 15)));
+    assert_eq!(emptied(&past, &Wishes { pins: [Version(2)].into(), ..Wishes::default() }), Some((vec![], 2, 15)));
+    assert_eq!(emptied(&past, &unsafely(days(25))), Some((vec![], 3, 25)), "an age that is given moves both");
+    let named = Wishes { versions: [Version(1)].into(), ..Wishes::default() };
+    assert_eq!(emptied(&past, &named), None, "versions that are named go, no other loses anything");
+    past.retention.max_file_age_ms = Some(0);
+    assert_eq!(emptied(&past, &Wishes::default()), Some((vec![2, 3, 4], 5, 7)), "less than a week has to be asked for");
+    assert_eq!(emptied(&past, &unsafely(Wishes::default())), Some((vec![2, 3, 4], 5, 0)));
 }

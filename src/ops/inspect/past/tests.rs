@@ -29,7 +29,7 @@ fn reference(name: &str, version: i64) -> Reference {
 }
 
 fn keeping(max_age_ms: i64, min_versions: u64) -> Option<Retention> {
-    Some(Retention { collectable: true, max_age_ms, min_versions, max_ref_age_ms: None, max_log_age_ms: None })
+    Some(Retention { collectable: true, max_age_ms, min_versions, max_ref_age_ms: None, max_file_age_ms: None, max_log_age_ms: None })
 }
 
 async fn seen(history: Vec<HistoryEntry>, references: Vec<Reference>, retention: Option<Retention>, now: i64) -> Past {

@@ -1,0 +1,33 @@
+"""Spark and otf take turns at one table, at random: no turn of otf changes a row, every version that is kept stays as it was, and all engines agree.
+
+    tests/interop/run test_journeys.py --rounds 40 --seed 7
+"""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Maker
+from support.journeys import MADE, Journey
+from support.otf import Otf
+from support.readers import Readers
+from support.tables import Case
+
+#: What readers cannot read, by format and way; each is a gap of theirs.
+BLIND = {("delta", 2): {"deltalake": "does not know type widening", "chdb": "the same"}}
+#: The same for all ways.
+ALWAYS_BLIND = {"chdb": "reads null structs as structs of nulls"}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("table_format", "way"), [(f, way) for f, ways in MADE.items() for way in range(len(ways))])
+def test_a_life_of_turns(table_format: str, way: int, make: Maker, readers: Readers, otf: Otf, rounds: int, seed: int) -> None:
+    """`rounds` times three turns."""
+    case = Case(f"journey_{way}_{seed}", (), files_after=0, blind={**ALWAYS_BLIND, **BLIND.get((table_format, way), {})})
+    table = make(table_format, case)
+    journey = Journey(MADE[table_format][way], table, readers, otf, 100 * seed + way)
+    for _ in range(3 * rounds):
+        journey.turn()
+    rows = readers.agreed(table, case)
+    assert journey.otf_rows() == rows.total(), "\n".join(journey.told)
+    sound = otf.run("fsck", table.reference, "--output", "json")
+    assert sound.status == 0, "\n".join([*journey.told, sound.told()])

@@ -1,0 +1,398 @@
+//! A Delta table's files go by one clock and its log entries by another (VACUUM and log clean-up): a version may be listed and no longer be
+//! readable. Whatever the history and wherever a run is struck, what is promised can be read, and a second run finds nothing to do (X1–X4).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use object_store::{ObjectStore, ObjectStoreExt};
+use otf::error::Kind;
+use otf::formats::Table;
+use otf::model::{At, Version};
+use otf::ops::document::Outcome;
+use otf::ops::expire::plan::{Cutoff, Wishes};
+use otf::ops::expire::{Finished, Options};
+use otf::store::faulty::Faults;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::crash::Mishap;
+use crate::support::NOON;
+use crate::support::delta_history::{DeltaHistory, Made, ROOT, delta, expire_delta, keys};
+use crate::support::expiry::dry_run_of;
+use crate::support::timeline::DAY;
+use crate::support::workbench::{objects, over, runtime};
+
+const STATE: &str = "_otf/emptied.state";
+
+/// Eight versions of 50 to 1 days: at the format's own durations the log goes up to 3, files up to 6.
+fn history() -> DeltaHistory {
+    let mut history = DeltaHistory::new(json!({"delta.checkpointInterval": "4"}), 51);
+    let first = history.commit(50, &[], false);
+    let second = history.commit(40, &[&first], true);
+    let third = history.commit(31, &[&second], true);
+    let fourth = history.commit(20, &[&third], true);
+    history.commit(12, &[&fourth], true);
+    let kept = history.commit(8, &[], false);
+    history.commit(5, &[&kept], true);
+    history
+}
+
+fn names(files: &[&str]) -> BTreeSet<String> {
+    files.iter().map(|name| (*name).to_string()).collect()
+}
+
+fn options(wishes: Wishes) -> Options {
+    Options { wishes, files_named: 10_000, ..Options::default() }
+}
+
+/// Every file that `version` needs is there, and it can be loaded.
+async fn is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, version: usize) -> bool {
+    let (data, _) = keys(store).await;
+    let at = At::Version(Version(i64::try_from(version).unwrap()));
+    let loaded = delta(store).load_at(&at).await.unwrap_or_else(|error| panic!("{version}: {error:?}"));
+    let files: Vec<_> = futures::TryStreamExt::try_collect(loaded.files(false)).await.unwrap();
+    let files: BTreeSet<String> = files.iter().map(|file: &otf::model::DataFile| file.path.to_string()).collect();
+    assert_eq!(files, history.live(version), "{version}");
+    files.is_subset(&data)
+}
+
+async fn quiet_run(store: &Arc<dyn ObjectStore>, options: &Options) -> (Finished, Vec<(&'static str, String)>) {
+    let faults = Faults::none();
+    let finished = expire_delta(&faults.over(Arc::clone(store)), 3, "third-operation", options).await.unwrap();
+    (finished, faults.calls().into_iter().map(|call| (call.operation, call.key)).collect())
+}
+
+#[test]
+fn by_default_files_go_after_a_week_and_log_entries_after_a_month() {
+    runtime().block_on(async {
+        let history = history();
+        let (store, options) = (history.lay_out().await, Options::default());
+        let done = expire_delta(&store, 1, "an-operation", &options).await.unwrap();
+        assert_eq!(done.outcome, Outcome::Landed, "{done:?}");
+        assert_eq!((done.report.expired.join(","), done.report.emptied.join(",")), ("0,1,2".into(), "3,4,5".into()));
+        let (data, others) = keys(&store).await;
+        let live = ["file-5.parquet", "file-6.parquet", "file-7.parquet", "_change_data/cdc-7.parquet"];
+        assert_eq!(data, names(&live));
+        let log = others.iter().filter_map(|name| name.strip_prefix("_delta_log/").filter(|name| name.ends_with(".json")));
+        let log: Vec<i64> = log.map(|name| name.split('.').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(log, [3, 4, 5, 6, 7]);
+        assert!(others.contains("_delta_log/00000000000000000003.checkpoint.parquet") && others.contains(STATE), "{others:?}");
+        assert!(is_whole(&history, &store, 6).await && is_whole(&history, &store, 7).await);
+        assert!(!is_whole(&history, &store, 4).await, "what was replaced more than a week ago is listed and empty");
+        let (again, calls) = quiet_run(&store, &options).await;
+        assert_eq!((again.outcome, again.report.emptied.len()), (Outcome::NothingToDo, 0));
+        let looked: Vec<_> = calls.iter().filter(|(operation, _)| !matches!(*operation, "get" | "list" | "ranges")).collect();
+        assert!(looked.iter().all(|(_, key)| !key.contains("file-")), "files that are known to be gone are not looked for: {looked:?}");
+    });
+}
+
+/// Another tool's VACUUM leaves nothing for us but the log; what it did is noted once it is seen.
+#[test]
+fn after_a_vacuum_by_another_tool_no_file_is_left_to_go() {
+    runtime().block_on(async {
+        let mut history = history();
+        history.configuration["delta.logRetentionDuration"] = json!("interval 100 days");
+        let (store, options) = (history.lay_out().await, Options::default());
+        let kept = history.files_kept(6, NOON - 7 * DAY);
+        for gone in history.all_files().difference(&kept) {
+            store.delete(&object_store::path::Path::parse(format!("{ROOT}/{gone}")).unwrap()).await.unwrap();
+        }
+        let (first, _) = quiet_run(&store, &options).await;
+        assert_eq!((first.outcome, first.plan.emptied.len()), (Outcome::NothingToDo, 0), "{first:?}");
+        assert!(keys(&store).await.1.contains(STATE));
+        let (second, calls) = quiet_run(&store, &options).await;
+        assert_eq!(second.outcome, Outcome::NothingToDo);
+        assert_eq!(calls.iter().find(|(operation, key)| *operation == "head" && key.contains("file-")), None);
+    });
+}
+
+#[test]
+fn the_last_versions_keep_their_files_and_a_pinned_one_too() {
+    runtime().block_on(async {
+        let history = history();
+        let store = history.lay_out().await;
+        let last = options(Wishes { retain_last: Some(4), ..Wishes::default() });
+        let done = expire_delta(&store, 1, "an-operation", &last).await.unwrap();
+        assert_eq!((done.report.expired.join(","), done.report.emptied.join(",")), ("0,1,2".into(), "3".into()));
+        assert!(is_whole(&history, &store, 4).await && is_whole(&history, &store, 5).await);
+        let store = history.lay_out().await;
+        let pinned = options(Wishes { pins: [Version(4)].into(), ..Wishes::default() });
+        let done = expire_delta(&store, 1, "an-operation", &pinned).await.unwrap();
+        assert_eq!((done.report.expired.join(","), done.report.emptied.join(",")), ("0,1,2".into(), "3".into()));
+        let everything = Options { metadata_only: true, ..Options::default() };
+        let store = history.lay_out().await;
+        let done = expire_delta(&store, 1, "an-operation", &everything).await.unwrap();
+        assert_eq!((done.report.expired.join(","), done.report.emptied.len()), ("0,1,2".into(), 0));
+        assert_eq!(keys(&store).await.0, history.all_files(), "only metadata was to go");
+    });
+}
+
+/// Incident vacuum-longwriter (delta-rs PR #3835): files that a long job has written or reads are not put in danger by a short retention.
+#[test]
+fn vacuum_longwriter_less_than_the_table_or_a_week_asks_for_is_refused() {
+    runtime().block_on(async {
+        let wishes = |days: i64, unsafely: bool| {
+            options(Wishes { older_than: Some(Cutoff::Age(days * DAY)), unsafe_retention: unsafely, ..Wishes::default() })
+        };
+        let mut history = history();
+        let store = history.lay_out().await;
+        for days in [0, 6, 29] {
+            let error = expire_delta(&store, 1, "an-operation", &wishes(days, false)).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Refused, "{days}");
+        }
+        assert_eq!(keys(&store).await.0, history.all_files());
+        let done = expire_delta(&store, 1, "an-operation", &wishes(30, false)).await.unwrap();
+        assert_eq!((done.report.expired.join(","), done.report.emptied.len()), ("0,1,2".into(), 0), "an age that is given moves both");
+        // A table that keeps files for a day keeps them for a week unless somebody says that it is meant.
+        history.configuration = json!({"delta.deletedFileRetentionDuration": "interval 1 day"});
+        let store = history.lay_out().await;
+        let careful = expire_delta(&store, 1, "an-operation", &Options::default()).await.unwrap();
+        assert_eq!(careful.report.emptied.join(","), "3,4,5");
+        let meant = options(Wishes { unsafe_retention: true, ..Wishes::default() });
+        let done = expire_delta(&store, 1, "an-operation", &meant).await.unwrap();
+        assert_eq!((done.outcome, done.report.emptied.join(",")), (Outcome::Landed, "6".into()));
+        assert_eq!(keys(&store).await.0, history.live(7), "change data that leads from an empty version goes with it");
+    });
+}
+
+/// Incident vacuum-default (delta-rs #3911): who only asks is told what would go, and nothing is written.
+#[test]
+fn vacuum_default_nothing_is_written_without_consent() {
+    runtime().block_on(async {
+        let store = history().lay_out().await;
+        let before = keys(&store).await;
+        let faults = Faults::none();
+        let struck = faults.over(Arc::clone(&store));
+        let plan = dry_run_of(&delta(&struck), &struck, &options(Wishes::default())).await.unwrap();
+        assert_eq!((plan.expired.len(), plan.emptied.len()), (3, 3));
+        assert!(plan.files.iter().any(|name| name.ends_with("/file-4.parquet")), "{:?}", plan.files);
+        let writes = faults.calls().into_iter().find(|call| !matches!(call.operation, "get" | "head" | "ranges" | "list"));
+        assert_eq!((writes, keys(&store).await), (None, before));
+    });
+}
+
+/// Incident vacuum-commit (delta-rs #3534): a version that is committed meanwhile is whole.
+#[test]
+fn vacuum_commit_a_version_committed_meanwhile_is_whole() {
+    runtime().block_on(async {
+        let before = history().lay_out().await;
+        for call in calls_worth_striking(&before).await {
+            let (mut history, store) = (history(), copy(&before).await);
+            let faults = Faults::at(call, otf::store::faulty::Fault::KillBefore);
+            drop(expire_delta(&faults.over(Arc::clone(&store)), 1, "an-operation", &Options::default()).await);
+            // Another writer brings back what was removed five days ago, while the run that died may be anywhere.
+            history.versions.push(Made { time: NOON, adds: vec!["file-6.parquet".into()], ..Made::default() });
+            history.lay_commit(&store, 8).await;
+            let done = expire_delta(&store, 2, "second-operation", &Options::default()).await.unwrap();
+            assert!(matches!(done.outcome, Outcome::Landed | Outcome::NothingToDo), "{call}: {done:?}");
+            for version in 6..=8 {
+                assert!(is_whole(&history, &store, version).await, "{call}: {version}");
+            }
+        }
+    });
+}
+
+async fn copy(from: &Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+    let memory: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let root = otf::location::Location::parse(ROOT).unwrap();
+    for (name, bytes) in objects(from, &root).await {
+        over(&memory).put(&root.child(&name), bytes).await.unwrap();
+    }
+    memory
+}
+
+/// Every call of an expiry that changes something, and some of the others.
+async fn calls_worth_striking(before: &Arc<dyn ObjectStore>) -> Vec<u64> {
+    let rehearsal = Faults::none();
+    expire_delta(&rehearsal.over(copy(before).await), 1, "an-operation", &Options::default()).await.unwrap();
+    let is_reading = |operation: &str| matches!(operation, "get" | "head" | "ranges" | "list");
+    let calls = (1..).zip(rehearsal.calls()).filter(|(call, known)| !is_reading(known.operation) || call % 13 == 0);
+    calls.map(|(call, _)| call).collect()
+}
+
+/// Other writers' sums may hold all that their commits say, one after the other. They are passed over: which word on a file counts cannot be told.
+#[test]
+fn a_sum_that_says_two_things_of_a_file_is_not_read() {
+    runtime().block_on(async {
+        let mut history = history();
+        history.configuration["delta.checkpointInterval"] = json!("100");
+        let store = history.lay_out().await;
+        let root = otf::location::Location::parse(ROOT).unwrap();
+        let all = objects(&store, &root).await;
+        let text: Vec<u8> = (0..=7).rev().flat_map(|version| all[&format!("_delta_log/{version:020}.json")].to_vec()).collect();
+        let sum = root.child("_delta_log").child(&format!("{:020}.{:020}.compacted.json", 0, 7));
+        over(&store).put(&sum, text.into()).await.unwrap();
+        assert!(is_whole(&history, &store, 7).await);
+        let done = expire_delta(&store, 1, "an-operation", &Options::default()).await.unwrap();
+        assert_eq!((done.outcome, done.report.emptied.join(",")), (Outcome::Landed, "3,4,5".into()));
+        assert_eq!(keys(&store).await.0, history.files_kept(6, NOON - 7 * DAY));
+    });
+}
+
+/// Strikes at `call` and judges what follows.
+async fn strike(
+    (history, before): (&DeltaHistory, &Arc<dyn ObjectStore>),
+    mishap: Mishap,
+    call: u64,
+    expected: &(BTreeSet<String>, BTreeSet<String>),
+) {
+    let (store, faults, process) = (copy(before).await, mishap.at(call), std::process::id());
+    let options = Options::default();
+    let outcome = expire_delta(&faults.over(Arc::clone(&store)), process, "struck-operation", &options).await;
+    let calls = faults.calls();
+    drop(outcome);
+    let Some(struck) = usize::try_from(call - 1).ok().and_then(|at| calls.get(at)) else { return };
+    let case = format!("{mishap:?} at call {call}, {} of {}", struck.operation, struck.key);
+    for version in 6..=7 {
+        assert!(is_whole(history, &store, version).await, "{case}: {version}");
+    }
+    let second = expire_delta(&store, process + 1, "second-operation", &options).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+    assert!(matches!(second.outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {second:?}");
+    for version in 6..=7 {
+        assert!(is_whole(history, &store, version).await, "{case}: {version}");
+    }
+    assert_eq!(&keys(&store).await, expected, "{case}");
+    let (third, calls) = quiet_run(&store, &options).await;
+    assert_eq!((third.outcome, third.report.leftovers_removed), (Outcome::NothingToDo, 0), "{case}");
+    let writes = calls.iter().find(|(operation, _)| !matches!(*operation, "get" | "head" | "ranges" | "list"));
+    assert_eq!(writes, None, "{case}: there was nothing to do");
+}
+
+fn sweep(mishap: Mishap) {
+    runtime().block_on(async {
+        let history = history();
+        let before = history.lay_out().await;
+        let store = copy(&before).await;
+        expire_delta(&store, 1, "an-operation", &Options::default()).await.unwrap();
+        let (expected, calls) = (keys(&store).await, calls_worth_striking(&before).await);
+        assert!(calls.len() > 20, "{calls:?}");
+        for call in calls {
+            strike((&history, &before), mishap, call, &expected).await;
+        }
+    });
+}
+
+#[test]
+fn emptying_survives_a_kill_at_any_call() {
+    // To die after a call is to die before the next.
+    sweep(Mishap::KilledBefore);
+}
+
+#[test]
+fn emptying_survives_the_loss_of_any_answer() {
+    sweep(Mishap::AnswerLostThenFails);
+}
+
+#[test]
+fn emptying_survives_the_failure_of_any_call() {
+    sweep(Mishap::FailsTwice);
+}
+
+/// Something that happens to a table, so many days after what happened before.
+#[derive(Debug, Clone)]
+enum Step {
+    Append,
+    /// A live file goes and another comes, with change data.
+    Update(usize),
+    /// A live file goes; its removal says that this was so many days later than it was.
+    Remove(usize, i64),
+    /// A file that was removed comes back.
+    BringBack(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Append),
+        3 => any::<usize>().prop_map(Step::Update),
+        2 => (any::<usize>(), prop_oneof![9 => Just(0i64), 1 => 1..30i64]).prop_map(|(file, late)| Step::Remove(file, late)),
+        2 => any::<usize>().prop_map(Step::BringBack),
+    ]
+}
+
+fn nth(all: &BTreeSet<String>, n: usize) -> Option<String> {
+    (!all.is_empty()).then(|| all.iter().nth(n % all.len()).unwrap().clone())
+}
+
+fn build(steps: &[(Step, i64)], configuration: serde_json::Value) -> DeltaHistory {
+    let mut days = 70;
+    let mut history = DeltaHistory::new(configuration, days);
+    for (step, passed) in steps {
+        days = (days - passed).max(0);
+        let live = history.live(history.latest());
+        let data: BTreeSet<String> = history.all_files().into_iter().filter(|name| name.starts_with("file-")).collect();
+        let time = NOON - days * DAY;
+        match step {
+            Step::Append => drop(history.commit(days, &[], false)),
+            Step::Update(n) => {
+                let gone = nth(&live, *n);
+                history.commit(days, &gone.iter().map(String::as_str).collect::<Vec<_>>(), true);
+            }
+            Step::Remove(n, late) => {
+                let removes = nth(&live, *n).map(|name| (name, time + late * DAY)).into_iter().collect();
+                history.versions.push(Made { time, removes, ..Made::default() });
+            }
+            Step::BringBack(n) => {
+                let adds = nth(&data.difference(&live).cloned().collect(), *n).into_iter().collect();
+                history.versions.push(Made { time, adds, ..Made::default() });
+            }
+        }
+    }
+    // Times grow from version to version, and no age is just at a limit.
+    for (number, made) in history.versions.iter_mut().enumerate() {
+        let shift = i64::try_from(number).unwrap() * 1000 - DAY / 2;
+        made.time += shift;
+        made.removes.iter_mut().for_each(|(_, time)| *time += shift);
+    }
+    history
+}
+
+/// What two runs leave, the second with a shorter age, is what the oracle says.
+async fn judge(history: &DeltaHistory, (files, log): (i64, i64), last: usize, then: i64) {
+    let store = history.lay_out().await;
+    let wishes = Wishes { retain_last: Some(last as u64), unsafe_retention: true, ..Wishes::default() };
+    let ages = [(files, files.max(log), None), (then, then, Some(Cutoff::Age(then * DAY)))];
+    let mut kept = history.all_files();
+    for (files, log, older_than) in ages {
+        let options = options(Wishes { older_than, ..wishes.clone() });
+        let (oldest, whole) = (history.oldest_kept(log * DAY, last), history.oldest_kept(files * DAY, last));
+        let before = kept.clone();
+        kept = kept.intersection(&history.files_kept(whole, NOON - files * DAY)).cloned().collect();
+        let done = expire_delta(&store, 1, "an-operation", &options).await.unwrap();
+        let (data, others) = keys(&store).await;
+        assert_eq!(data, kept, "{done:?}");
+        let commits = others.iter().filter(|name| name.starts_with("_delta_log/") && name.ends_with(".json"));
+        let first = commits.filter_map(|name| name[11..31].parse::<usize>().ok()).min();
+        assert_eq!(first, Some(oldest), "{done:?}");
+        let worked = before != kept || !done.report.expired.is_empty();
+        assert_eq!(done.outcome, if worked { Outcome::Landed } else { Outcome::NothingToDo }, "{done:?}");
+        for version in whole.max(oldest)..=history.latest() {
+            assert!(is_whole(history, &store, version).await, "{version}: {done:?}");
+        }
+        let (again, calls) = quiet_run(&store, &options).await;
+        assert_eq!(again.outcome, Outcome::NothingToDo, "{again:?}");
+        let writes = calls.iter().find(|(operation, _)| !matches!(*operation, "get" | "head" | "ranges" | "list"));
+        assert!(writes.is_none_or(|(_, key)| key.ends_with(STATE)), "{writes:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_history_files_and_log_entries_go_by_their_own_clocks(
+        steps in prop::collection::vec((step(), 0..8i64), 1..18),
+        files in 0..40i64,
+        log in 0..60i64,
+        last in 1..5usize,
+        interval in 2..9u32,
+        shorter in 0..40i64,
+    ) {
+        let configuration = json!({
+            "delta.deletedFileRetentionDuration": format!("interval {files} days"),
+            "delta.logRetentionDuration": format!("interval {log} days"),
+            "delta.checkpointInterval": interval.to_string(),
+        });
+        let then = files.min(shorter);
+        runtime().block_on(judge(&build(&steps, configuration), (files, log), last, then));
+    }
+}
