@@ -3,6 +3,7 @@
 //! Comparing raw strings is how other tools lost live data: `/t/f`, `file:/t/f` and `file:///t/f` are one place,
 //! `s3a://b/k` and `s3://b/k` are one object.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -13,7 +14,8 @@ use crate::error::{Error, Result};
 /// becomes `file`); `path` has no leading or trailing slash and no empty, `.` or `..` segments, and is not percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    scheme: String,
+    /// There may be millions of places: the schemes that are in use take no memory of their own.
+    scheme: Cow<'static, str>,
     authority: String,
     path: String,
 }
@@ -27,18 +29,14 @@ impl Location {
     /// A usage error if the text is relative or climbs above its root.
     pub fn parse(text: &str) -> Result<Self> {
         let (scheme, rest) = split_scheme(text);
-        let scheme = scheme.map_or_else(|| "file".to_string(), str::to_ascii_lowercase);
+        let has_scheme = scheme.is_some();
+        let scheme = canonical(scheme);
         let (authority, path) = match rest.strip_prefix("//") {
-            Some(rest) if !(scheme == "file" && split_scheme(text).0.is_none()) => rest.split_once('/').unwrap_or((rest, "")),
+            Some(rest) if has_scheme => rest.split_once('/').unwrap_or((rest, "")),
             _ if rest.starts_with('/') => ("", rest),
             _ => {
                 return Err(Error::usage("a location must be absolute").about("location", text));
             }
-        };
-        let scheme = match scheme.as_str() {
-            "s3a" | "s3n" => "s3".to_string(),
-            "abfs" => "abfss".to_string(),
-            _ => scheme,
         };
         // `file://host/path` names this host: there is no other that could be meant.
         let authority = if scheme == "file" { String::new() } else { authority.to_string() };
@@ -60,21 +58,31 @@ impl Location {
     ///
     /// A usage error if the text climbs above the root.
     pub fn join(&self, relative: &str) -> Result<Self> {
-        let path = normalise(&format!("{}/{relative}", self.path))?;
-        Ok(Self { path, ..self.clone() })
+        Ok(self.with_path(normalise(&format!("{}/{relative}", self.path))?))
     }
 
     /// The child `name`, which must be a plain name or a path of plain names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        let path = if self.path.is_empty() { name.to_string() } else { format!("{}/{name}", self.path) };
-        Self { path, ..self.clone() }
+        self.with_path(if self.path.is_empty() { name.to_string() } else { format!("{}/{name}", self.path) })
     }
 
     /// The enclosing folder; `None` at the root.
     pub fn parent(&self) -> Option<Self> {
         let (head, _) = self.path.rsplit_once('/').unwrap_or(("", ""));
-        (!self.path.is_empty()).then(|| Self { path: head.to_string(), ..self.clone() })
+        (!self.path.is_empty()).then(|| self.with_path(head.to_string()))
+    }
+
+    /// Whether `folder` is the enclosing folder: what [`Self::parent`] says, without making it.
+    pub fn is_directly_in(&self, folder: &Self) -> bool {
+        let (head, _) = self.path.rsplit_once('/').unwrap_or(("", ""));
+        !self.path.is_empty() && head == folder.path && self.scheme == folder.scheme && self.authority == folder.authority
+    }
+
+    /// This place with another path, which must be normal: of a storage's own keys, or made of the parts of such.
+    #[must_use]
+    pub(crate) fn with_path(&self, path: String) -> Self {
+        Self { scheme: self.scheme.clone(), authority: self.authority.clone(), path }
     }
 
     /// The last segment of the path; empty at the root.
@@ -115,6 +123,19 @@ impl Location {
     }
 }
 
+/// The canonical form of a scheme.
+fn canonical(scheme: Option<&str>) -> Cow<'static, str> {
+    let Some(scheme) = scheme else { return Cow::Borrowed("file") };
+    Cow::Borrowed(match scheme.to_ascii_lowercase().as_str() {
+        "file" => "file",
+        "s3" | "s3a" | "s3n" => "s3",
+        "gs" => "gs",
+        "abfs" | "abfss" => "abfss",
+        "hdfs" => "hdfs",
+        other => return Cow::Owned(other.to_string()),
+    })
+}
+
 /// Splits `scheme:` off; a single letter before the colon is no scheme.
 fn split_scheme(text: &str) -> (Option<&str>, &str) {
     match text.split_once(':') {
@@ -131,6 +152,10 @@ fn split_scheme(text: &str) -> (Option<&str>, &str) {
 }
 
 fn normalise(path: &str) -> Result<String> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if is_normal(path) {
+        return Ok(path.to_string());
+    }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -144,6 +169,16 @@ fn normalise(path: &str) -> Result<String> {
         }
     }
     Ok(segments.join("/"))
+}
+
+/// Whether no segment is empty, `.` or `..`: nearly every path there is.
+fn is_normal(path: &str) -> bool {
+    let mut before = b'/';
+    let starts_oddly = path.bytes().any(|byte| std::mem::replace(&mut before, byte) == b'/' && matches!(byte, b'/' | b'.'));
+    if before == b'/' {
+        return false;
+    }
+    !starts_oddly || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 impl fmt::Display for Location {
@@ -167,6 +202,16 @@ mod tests {
         }
         assert_eq!(place("s3a://b/k"), place("s3://b/k/"));
         assert_ne!(place("s3://b/k"), place("s3://c/k"));
+    }
+
+    #[test]
+    fn a_place_knows_the_folder_it_lies_in() {
+        for text in ["/a/b/c", "/a", "s3://b/k", "s3://b", "/"] {
+            let place = place(text);
+            for folder in ["/a/b", "/a", "/", "s3://b", "s3://c"].map(self::place) {
+                assert_eq!(place.is_directly_in(&folder), place.parent() == Some(folder.clone()), "{text} {folder}");
+            }
+        }
     }
 
     #[test]

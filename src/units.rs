@@ -20,6 +20,11 @@ impl Bytes {
         Self(n << 20)
     }
 
+    /// Whether it is nothing.
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The sum, held at the largest representable size instead of wrapping.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

@@ -19,7 +19,7 @@ use otf::units::{Bytes, Timestamp};
 use otf::wiring::system::peak_memory_bytes;
 use serde_json::{Value as Json, json};
 
-use crate::manifests::{list, manifest, record};
+use crate::manifests::{file_name, list, manifest, record};
 use crate::places::Place;
 
 const FILES: usize = 100;
@@ -68,7 +68,7 @@ fn table(place: &Place, count: usize) {
     let mut lengths = Vec::with_capacity(count);
     let mut snapshots: Vec<Json> = Vec::with_capacity(count);
     for at in 0..count {
-        let bytes = manifest(place, at * FILES..(at + 1) * FILES);
+        let bytes = manifest(place, at * FILES..(at + 1) * FILES, 1_000_000, file_name);
         lengths.push(bytes.len());
         place.write(&format!("t/metadata/m{at}.avro"), bytes);
         let mut writer = Writer::new(&schema, Vec::new());

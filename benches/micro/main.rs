@@ -10,6 +10,7 @@ mod manifests;
 mod orphans;
 mod places;
 mod planner;
+mod plans;
 mod rewrites;
 
 fn main() {

@@ -1,5 +1,7 @@
 //! Reading Iceberg manifests.
 
+use std::ops::Range;
+
 use apache_avro::types::{Record, Value};
 use apache_avro::{Codec, DeflateSettings, Schema, Writer};
 use divan::Bencher;
@@ -63,19 +65,25 @@ fn bound(n: usize) -> Value {
     Value::Array((1..=8).map(pair).collect())
 }
 
-pub(crate) fn manifest(place: &Place, numbers: std::ops::Range<usize>) -> Vec<u8> {
+/// Where the file `n` of the benches' tables lies.
+pub(crate) fn file_name(n: usize) -> String {
+    format!("t/data/part-{n:07}-0d6a4d3b7a11.parquet")
+}
+
+/// A manifest of the files `numbers`, each of `size` bytes, whose names `name` gives.
+pub(crate) fn manifest(place: &Place, numbers: Range<usize>, size: i64, name: impl Fn(usize) -> String) -> Vec<u8> {
     let schema = entries();
     let mut writer = Writer::with_codec(&schema, Vec::new(), Codec::Deflate(DeflateSettings::default()));
     writer.add_user_metadata("content".into(), "data").unwrap();
     for n in numbers {
-        let path = format!("{}/part-{n:07}-0d6a4d3b7a11.parquet", place.location("t/data"));
+        let path = place.location(&name(n)).to_string();
         let file = vec![
             ("content".into(), Value::Int(0)),
             ("file_path".into(), Value::String(path)),
             ("file_format".into(), Value::String("PARQUET".into())),
             ("partition".into(), Value::Record(Vec::new())),
             ("record_count".into(), Value::Long(1000)),
-            ("file_size_in_bytes".into(), Value::Long(1_000_000)),
+            ("file_size_in_bytes".into(), Value::Long(size)),
             ("lower_bounds".into(), bound(n * 1000)),
             ("upper_bounds".into(), bound(n * 1000 + 999)),
         ];
@@ -88,21 +96,22 @@ pub(crate) fn manifest(place: &Place, numbers: std::ops::Range<usize>) -> Vec<u8
     writer.into_inner().unwrap()
 }
 
-fn table(place: &Place, count: usize) {
+/// A table of `count` files of `size` bytes, `each` of them in a manifest, without the files themselves.
+pub(crate) fn table(place: &Place, count: usize, each: usize, size: i64, name: impl Fn(usize) -> String) {
     let schema = list();
     let mut writer = Writer::new(&schema, Vec::new());
-    for start in (0..count).step_by(ENTRIES) {
-        let name = format!("t/metadata/m{start}.avro");
-        let bytes = manifest(place, start..(start + ENTRIES).min(count));
+    for start in (0..count).step_by(each) {
+        let path = format!("t/metadata/m{start}.avro");
+        let bytes = manifest(place, start..(start + each).min(count), size, &name);
         let long = |name: &'static str, n: usize| (name, Value::Long(i64::try_from(n).unwrap()));
         let int = |name: &'static str, n: usize| (name, Value::Int(i32::try_from(n).unwrap()));
-        let mut values = vec![("manifest_path", Value::String(place.location(&name).to_string()))];
+        let mut values = vec![("manifest_path", Value::String(place.location(&path).to_string()))];
         values.extend([long("manifest_length", bytes.len()), long("sequence_number", 1), long("min_sequence_number", 1)]);
         values.extend([long("added_snapshot_id", 1), int("partition_spec_id", 0), int("content", 0)]);
-        values.extend([int("added_files_count", ENTRIES), int("existing_files_count", 0), int("deleted_files_count", 0)]);
-        values.extend([long("added_rows_count", ENTRIES * 1000), long("existing_rows_count", 0), long("deleted_rows_count", 0)]);
+        values.extend([int("added_files_count", each), int("existing_files_count", 0), int("deleted_files_count", 0)]);
+        values.extend([long("added_rows_count", each * 1000), long("existing_rows_count", 0), long("deleted_rows_count", 0)]);
         writer.append(record(&schema, values)).unwrap();
-        place.write(&name, bytes);
+        place.write(&path, bytes);
     }
     place.write("t/metadata/list.avro", writer.into_inner().unwrap());
     let columns: Vec<Json> = (1..=8).map(|id| json!({"id": id, "name": format!("c{id}"), "required": false, "type": "long"})).collect();
@@ -119,6 +128,6 @@ fn table(place: &Place, count: usize) {
 #[divan::bench(args = [10_000, 100_000], sample_count = 10, sample_size = 1)]
 fn iceberg_manifests(bencher: Bencher<'_, '_>, count: usize) {
     let place = Place::new();
-    table(&place, count);
+    table(&place, count, ENTRIES, 1_000_000, file_name);
     bencher.bench(|| place.count_files(&path_table(&place.store, place.location("t")), count));
 }

@@ -3,14 +3,12 @@
 //!
 //! ```sh
 //! OTF_BENCH_FILES=1000000 OTF_BENCH_KEEP=/tmp/orphans cargo bench --bench micro orphans
-//! /usr/bin/time -v otf orphans /tmp/orphans/t --older-than 24h --output json
-//! /usr/bin/time -v find /tmp/orphans/t -type f -printf '%p %s %T@\n' > /dev/null
+//! /usr/bin/time -v otf orphans /tmp/orphans/orphans/t --older-than 24h --output json
+//! /usr/bin/time -v find /tmp/orphans/orphans/t -type f -printf '%p %s %T@\n' > /dev/null
 //! ```
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
@@ -22,66 +20,47 @@ use otf::ops::orphans::plan::{Equal, OnMismatch};
 use otf::ops::orphans::run::plan;
 use otf::ops::orphans::{OLDER_THAN_MS, Options};
 use otf::ops::{Parts, Progress};
-use otf::store::Store;
-use otf::store::resolve::{Settings as StorageSettings, Stores};
 use otf::units::Bytes;
 use otf::wiring::neighbours::TablesAt;
 use otf::wiring::processes::LocalProcesses;
 use otf::wiring::system::SystemClock;
-use serde_json::{Value, json};
 
-/// Files of a partition.
+use crate::manifests;
+use crate::places::Place;
+
+/// Files of a folder.
 const EACH: usize = 1000;
+/// Files of a manifest.
+const LISTED: usize = 100;
 
-fn files() -> usize {
+pub(crate) fn files() -> usize {
     std::env::var("OTF_BENCH_FILES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000)
 }
 
-/// A table whose metadata holds nine of ten files; the tenth are orphans of ten days.
-fn tree() -> &'static Path {
-    static TREE: OnceLock<(PathBuf, Option<tempfile::TempDir>)> = OnceLock::new();
-    let (root, _) = TREE.get_or_init(|| {
-        let kept = std::env::var_os("OTF_BENCH_KEEP").map(PathBuf::from);
-        let temp = kept.is_none().then(|| tempfile::tempdir().unwrap());
-        let home = kept.unwrap_or_else(|| temp.as_ref().unwrap().path().to_path_buf());
-        let root = home.join("t");
-        if !root.exists() {
-            lay_out(&root);
-        }
-        (root, temp)
-    });
-    root
+fn name(n: usize) -> String {
+    format!("t/data/day={:05}/{:05}-0-4f1c9a77-52c1-4d6e-9f5f-0d9f3f{n:06x}-00001.parquet", n / EACH, n % EACH)
 }
 
-fn lay_out(root: &Path) {
-    let old = SystemTime::now() - Duration::from_hours(240);
-    let mut held = Vec::new();
-    fs::create_dir_all(root.join("metadata")).unwrap();
-    for n in 0..files() {
-        let folder = root.join(format!("data/day={:05}", n / EACH));
-        if n % EACH == 0 {
-            fs::create_dir_all(&folder).unwrap();
+/// A table whose manifests hold so many files, and one more in a hundred that nothing refers to; all of them ten days old.
+fn tree() -> Place {
+    Place::kept("orphans", |place| {
+        manifests::table(place, files(), LISTED, 0, name);
+        let old = SystemTime::now() - Duration::from_hours(240);
+        for n in 0..files() + strays() {
+            let path = place.path(&name(n));
+            if n % EACH == 0 {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+            }
+            File::create(&path).unwrap().set_modified(old).unwrap();
         }
-        let file = folder.join(format!("{:05}-0-4f1c9a77-52c1-4d6e-9f5f-0d9f3f{:06x}-00001.parquet", n % EACH, n));
-        File::create(&file).unwrap().set_modified(old).unwrap();
-        if n % 10 != 0 {
-            held.push(json!({"snapshot-id": 1, "statistics-path": file.to_str().unwrap(), "file-size-in-bytes": 0,
-                "file-footer-size-in-bytes": 0, "blob-metadata": []}));
-        }
-    }
-    fs::write(root.join("metadata/v1.metadata.json"), document(root, held).to_string()).unwrap();
+    })
 }
 
-fn document(root: &Path, statistics: Vec<Value>) -> Value {
-    json!({"format-version": 2, "table-uuid": "00000000-0000-4000-8000-000000000001", "location": root.to_str().unwrap(),
-        "last-sequence-number": 0, "last-updated-ms": 1, "last-column-id": 1, "current-schema-id": 0,
-        "schemas": [{"schema-id": 0, "type": "struct", "fields": [{"id": 1, "name": "a", "required": false, "type": "long"}]}],
-        "default-spec-id": 0, "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999,
-        "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}], "properties": {},
-        "current-snapshot-id": -1, "snapshots": [], "statistics": statistics})
+fn strays() -> usize {
+    files().div_ceil(100)
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Progress for Nobody {
     fn planned(&self, _groups: usize, _bytes: Bytes) {}
@@ -91,16 +70,14 @@ impl Progress for Nobody {
 
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn orphans_of_a_local_tree(bencher: Bencher<'_, '_>) {
-    let root = tree();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let place = tree();
+    let store = &place.store;
     bencher.counter(divan::counter::ItemsCount::new(files())).bench(|| {
-        runtime.block_on(async {
-            let none = StorageSettings::new();
-            let store = Store::new(Arc::new(Stores::new(&none, &none).unwrap()));
-            let table = path_table(&store, Location::parse(root.to_str().unwrap()).unwrap());
+        place.runtime.block_on(async {
+            let table = path_table(store, place.location("t"));
             let settings = Settings { memory: Bytes::mib(256), threads: 1, runtime: tokio::runtime::Handle::current() };
             let engine = ParquetRewriter::new(store.clone(), settings).unwrap();
-            let parts = Parts { store: &store, engine: &engine, clock: &SystemClock, progress: &Nobody, processes: &LocalProcesses::new() };
+            let parts = Parts { store, engine: &engine, clock: &SystemClock, progress: &Nobody, processes: &LocalProcesses::new() };
             let options = Options {
                 older_than_ms: OLDER_THAN_MS,
                 unsafe_retention: false,
@@ -113,8 +90,8 @@ fn orphans_of_a_local_tree(bencher: Bencher<'_, '_>) {
                 temp: Location::parse("/tmp").unwrap(),
             };
             let operation = OperationId("bench".into());
-            let survey = plan(&table, &operation, &options, &TablesAt { store: &store }, parts).await.unwrap();
-            assert_eq!(survey.plan.found, files().div_ceil(10) as u64);
+            let survey = plan(&table, &operation, &options, &TablesAt { store }, parts).await.unwrap();
+            assert_eq!(survey.plan.found, strays() as u64);
             survey.clear().await;
         });
     });
@@ -122,9 +99,9 @@ fn orphans_of_a_local_tree(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn find_of_the_same_tree(bencher: Bencher<'_, '_>) {
-    let root = tree();
+    let root = tree().path("t");
     bencher.counter(divan::counter::ItemsCount::new(files())).bench(|| {
-        let done = Command::new("find").arg(root).args(["-type", "f", "-printf", "%p %s %T@\n"]).stdout(Stdio::null()).status().unwrap();
+        let done = Command::new("find").arg(&root).args(["-type", "f", "-printf", "%p %s %T@\n"]).stdout(Stdio::null()).status().unwrap();
         assert!(done.success());
     });
 }

@@ -11,22 +11,43 @@ use otf::store::resolve::Stores;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// A folder on the local disk that goes when it is dropped.
+/// A folder on the local disk that goes when it is dropped, unless it is to be kept.
 pub(crate) struct Place {
-    folder: TempDir,
+    folder: PathBuf,
+    _temp: Option<TempDir>,
     pub(crate) store: Store,
     pub(crate) runtime: Runtime,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self::at(temp.path().to_path_buf(), Some(temp))
+    }
+
+    /// The folder `name` below `OTF_BENCH_KEEP`, if that is set; it stays, and `lay_out` fills it once.
+    pub(crate) fn kept(name: &str, lay_out: impl FnOnce(&Self)) -> Self {
+        let Some(home) = std::env::var_os("OTF_BENCH_KEEP").map(PathBuf::from) else {
+            let place = Self::new();
+            lay_out(&place);
+            return place;
+        };
+        let (place, done) = (Self::at(home.join(name), None), home.join(format!("{name}.done")));
+        if !done.exists() {
+            lay_out(&place);
+            std::fs::write(done, "").unwrap();
+        }
+        place
+    }
+
+    fn at(folder: PathBuf, temp: Option<TempDir>) -> Self {
         let stores = Stores::new(&<_>::default(), &<_>::default()).unwrap();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), store: Store::new(Arc::new(stores)), runtime }
+        Self { folder, _temp: temp, store: Store::new(Arc::new(stores)), runtime }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     pub(crate) fn location(&self, name: &str) -> Location {

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, BooleanArray};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use bytes::Bytes as Buffer;
 
+use super::parquet::admission::Budget;
 use super::parquet::convert::Zones;
 use super::parquet::footer;
 use super::parquet::live::{LiveRows, Positions};
@@ -67,6 +68,29 @@ fn read_open(reader: &RowReader<'_>, file: &DataFile, deletes: &RowDeletes, inpu
         Some(expected) if expected != position => Err(other_rows(expected, position)),
         _ => Ok(()),
     }
+}
+
+/// Hands the rows of `file` in the top-level columns that `wanted` chooses by their names to `each`, with the names, as the file stores them.
+///
+/// # Errors
+///
+/// `Corrupt` or `Unsupported` if it cannot be decoded; storage errors; those of `each`.
+pub(super) fn read_stored(
+    source: Source,
+    file: &DataFile,
+    wanted: impl Fn(&str) -> bool,
+    budget: Budget,
+    each: &mut dyn FnMut(&[String], Batch) -> Result<()>,
+) -> Result<()> {
+    let input = open(source, file, None, budget.window)?;
+    let mut decoder = decode::open(&input, file.format, budget.unit)?;
+    let chosen = decoder.fields().iter().enumerate().filter(|(_, field)| wanted(field.name()));
+    let (columns, names): (Vec<usize>, Vec<String>) = chosen.map(|(at, field)| (at, field.name().clone())).unzip();
+    decoder.select(&columns)?;
+    while let Some(batch) = decoder.next(budget.batch)? {
+        each(&names, batch)?;
+    }
+    Ok(())
 }
 
 fn other_rows(table: u64, found: u64) -> Error {

@@ -3,6 +3,7 @@
 //! The engine knows Parquet, ORC, Avro, the model and the store; it knows no table format and never commits.
 
 mod foreign;
+pub mod lists;
 pub mod parquet;
 mod rows;
 pub mod scan;

@@ -17,9 +17,9 @@ use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
-    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules, Upkeep, Value,
-    Version,
+    At, Bookkeeping, Change, Codec, DataFile, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, LiveCount,
+    OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules,
+    Upkeep, Value, Version,
 };
 use crate::units::{Bytes, Timestamp};
 
@@ -309,6 +309,11 @@ pub trait TableVersion: Send + Sync {
     /// Those of reading anything the table still knows; `Unsupported` where that cannot be told.
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
         no_stream("what the table refers to cannot be told")
+    }
+
+    /// As [`Self::holdings`]. Where what is read also tells this version's live files, they are counted in `live` on the way.
+    fn holdings_counted(&self, _live: LiveCount) -> BoxStream<'_, Result<Holding>> {
+        self.holdings()
     }
 
     /// The files that the versions of `forget` reach (of this table, to be forgotten or emptied) and nothing else of the table does: what may be

@@ -35,7 +35,7 @@ pub use output::{
 };
 pub use places::PlaceSet;
 pub use schema::{Field, Primitive, Schema, Type};
-pub use snapshot::{At, Snapshot, Totals, Version};
+pub use snapshot::{At, LiveCount, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};
 pub use transform::Transform;
 pub use upkeep::{

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::schema::Schema;
 use crate::location::Location;
@@ -62,4 +63,29 @@ pub struct Totals {
     pub rows: u64,
     /// Distinct live delete files or deletion vectors.
     pub delete_files: u64,
+}
+
+/// Totals that are counted while something else is read, where that tells them.
+#[derive(Debug, Clone, Default)]
+pub struct LiveCount(Arc<Mutex<Option<Totals>>>);
+
+impl LiveCount {
+    /// From now on every live file is going to be [added](Self::add), and no deletes apply to any.
+    pub fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Totals::default());
+    }
+
+    /// Counts a live data file of so many bytes and rows.
+    pub fn add(&self, bytes: Bytes, rows: u64) {
+        if let Some(totals) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            totals.files += 1;
+            totals.bytes = totals.bytes.plus(bytes);
+            totals.rows = totals.rows.saturating_add(rows);
+        }
+    }
+
+    /// The sums; `None` if they have to be found out in another way.
+    pub fn totals(&self) -> Option<Totals> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

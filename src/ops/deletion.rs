@@ -17,7 +17,7 @@ use crate::location::Location;
 use crate::model::{FileKind, Holding, OperationId, PlaceSet};
 use crate::ops::Parts;
 use crate::ops::leftovers::{self, Owner};
-use crate::store::Meta;
+use crate::store::{Gone, Meta};
 use crate::units::Bytes;
 
 /// What names of journals end with.
@@ -66,6 +66,10 @@ pub struct Journal {
 pub struct Deleted {
     /// What is gone.
     pub tally: Tally,
+    /// Whether the table's storage keeps what is deleted as older versions.
+    pub keeps_versions: bool,
+    /// Files that were not there any more, as far as storage tells.
+    pub absent: u64,
     /// Files that are in use after all, and stay.
     pub spared: u64,
     /// Files that could not be deleted; the journal stays for the next run.
@@ -143,6 +147,8 @@ pub async fn carry_out(parts: Parts<'_>, journal: &Journal, guard: Option<&dyn T
         Some(version) => Some(unused(parts, &journal.place, version).await?),
         None => None,
     };
+    // The journal lies where most of its files do.
+    deleted.keeps_versions = parts.store.keeps_versions(&journal.place).await?;
     for rank in 0..3 {
         let mut pages = Pages::open(parts, &journal.place).await?;
         while let Some(files) = pages.next().await? {
@@ -190,7 +196,8 @@ async fn delete(parts: Parts<'_>, files: Vec<Holding>, deleted: &mut Deleted) ->
         let mut failures = Vec::new();
         for (file, answer) in batch.iter().zip(answers) {
             match answer {
-                Ok(()) => deleted.tally.add(file),
+                Ok(Gone::Now) => deleted.tally.add(file),
+                Ok(Gone::Before) => deleted.absent += 1,
                 Err(error) => failures.push(error),
             }
         }

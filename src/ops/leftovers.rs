@@ -144,8 +144,9 @@ pub async fn announce(parts: Parts<'_>, root: &Location, operation: &OperationId
 
 /// Takes the note back: nothing of the run is left behind. After an unknown outcome it must stay.
 pub async fn withdraw(parts: Parts<'_>, announced: Announced) {
-    if let Err(error) = parts.store.delete(&announced.place).await {
-        parts.progress.remark(&format!("a note of this run could not be removed: {error}"));
+    match parts.store.delete(&announced.place).await {
+        Ok(()) => parts.store.remove_empty_folder(&folder(&announced.root)).await,
+        Err(error) => parts.progress.remark(&format!("a note of this run could not be removed: {error}")),
     }
 }
 
@@ -221,7 +222,9 @@ pub async fn clean(parts: Parts<'_>, root: &Location, version: &dyn TableVersion
         }
         parts.store.delete(&meta.location).await?;
     }
-    Ok(deleted + halves_of_notes(parts, &folder).await?)
+    deleted += halves_of_notes(parts, &folder).await?;
+    parts.store.remove_empty_folder(&folder).await;
+    Ok(deleted)
 }
 
 /// Deletes what the dead run of `note` left behind. After a commit that landed, that is at most half of what it wrote for its successors.

@@ -33,6 +33,9 @@ pub use writer::Writer;
 /// Larger objects are not copied in one request: S3 takes no more.
 const MOST_COPIED: u64 = 5 << 30;
 
+/// So many objects of a listing are handed on at once.
+const PAGE: usize = 1024;
+
 /// Finds the object store that holds a place. Implemented by wiring (and by tests).
 pub trait Resolve: Send + Sync {
     /// The store and the key of `location` in it.
@@ -66,6 +69,15 @@ pub enum Put {
     Created,
     /// There was one already. After a lost answer it may be our own: read it back to know.
     Exists,
+}
+
+/// What came of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// The object is deleted. Storage that does not tell (S3) may mean one that was not there.
+    Now,
+    /// There was none.
+    Before,
 }
 
 /// All storage the tool can reach.
@@ -198,6 +210,20 @@ impl Store {
         finished(self.list_resolved(prefix, None))
     }
 
+    /// As [`Self::list`], many objects at a time, as they come: what is done for each of millions is to be little.
+    pub fn list_pages(&self, prefix: &Location) -> BoxStream<'static, Result<Vec<Meta>>> {
+        let (store, path) = match self.resolver.resolve(prefix) {
+            Ok(found) => found,
+            Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
+        };
+        let (prefix, listing) = (prefix.clone(), store.list(Some(&path)));
+        let page = move |page: Vec<object_store::Result<ObjectMeta>>| {
+            let metas = page.into_iter().map(|entry| entry.map(|meta| found(&prefix, &path, meta)).map_err(|e| storage_error(e, &prefix)));
+            metas.filter(|meta| !meta.as_ref().is_ok_and(|meta| local::is_unfinished(meta.location.name()))).collect()
+        };
+        listing.ready_chunks(PAGE).map(page).boxed()
+    }
+
     /// Files below `prefix`, at any depth, that were being written as objects when a process was killed, or are being written now.
     /// Their names contain the name the object was to have (see [`local::is_unfinished`]). Local storage only: elsewhere unfinished uploads
     /// have no names, and the bucket's lifecycle rules remove them.
@@ -225,7 +251,7 @@ impl Store {
             None => store.list(Some(&path)),
         };
         let prefix = prefix.clone();
-        stream.map(move |entry| entry.map(|meta| found(&prefix, &path, &meta)).map_err(|e| storage_error(e, &prefix))).boxed()
+        stream.map(move |entry| entry.map(|meta| found(&prefix, &path, meta)).map_err(|e| storage_error(e, &prefix))).boxed()
     }
 
     /// Names of folders and objects directly below `prefix`.
@@ -307,17 +333,6 @@ impl Store {
         writer.finish().await.map(|_| ())
     }
 
-    /// Deletes every one of `locations`, and says which could not be.
-    pub async fn delete_all(&self, locations: Vec<Location>) -> Vec<Error> {
-        self.delete_each(locations).await.into_iter().filter_map(Result::err).collect()
-    }
-
-    /// Deletes every one of `locations`, many in one request where storage can. The answers are in their order; one that is not there is deleted
-    /// already.
-    pub async fn delete_each(&self, locations: Vec<Location>) -> Vec<Result<()>> {
-        deletion::delete_each(&*self.resolver, &locations).await
-    }
-
     /// Where the folder `folder` lies if a link leads to it; `None` if it lies where its name says, is not there, or storage has no links.
     ///
     /// # Errors
@@ -332,6 +347,14 @@ impl Store {
         Ok(lies.map(|lies| self.moves().map_or_else(|| lies.clone(), |moves| moves.name_of(&lies))))
     }
 
+    /// Removes `folder` where folders are things of their own (local disks) and nothing is in it. One that cannot be removed stays.
+    pub async fn remove_empty_folder(&self, folder: &Location) {
+        let place = self.moves().map_or_else(|| folder.clone(), |moves| moves.place_of(folder));
+        if place.scheme() == "file" {
+            local::remove_empty_folder(&place).await;
+        }
+    }
+
     /// Everything below `prefix`, collected. For small folders only.
     ///
     /// # Errors
@@ -343,11 +366,16 @@ impl Store {
 }
 
 /// The object `meta` of a listing of the key `folder`, which is the place `prefix`.
-fn found(prefix: &Location, folder: &Path, meta: &ObjectMeta) -> Meta {
-    let key = meta.location.as_ref();
-    let below = key.strip_prefix(folder.as_ref()).unwrap_or(key).trim_start_matches('/');
+fn found(prefix: &Location, folder: &Path, meta: ObjectMeta) -> Meta {
     let modified = Timestamp(meta.last_modified.timestamp_millis());
-    Meta { location: prefix.child(below), size: meta.size, modified }
+    // Nearly everything lies where its name says: then its key is its path.
+    let location = if prefix.path() == folder.as_ref() {
+        prefix.with_path(meta.location.into())
+    } else {
+        let key = meta.location.as_ref();
+        prefix.child(key.strip_prefix(folder.as_ref()).unwrap_or(key).trim_start_matches('/'))
+    };
+    Meta { location, size: meta.size, modified }
 }
 
 fn finished(all: BoxStream<'static, Result<Meta>>) -> BoxStream<'static, Result<Meta>> {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+import urllib.error
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from conftest import Maker
@@ -146,3 +148,58 @@ def test_on_object_storage(server: Server, otf: Otf, tmp_path: Path) -> None:
     assert (done["outcome"], done["report"]["deleted"]) == ("landed", 1200), done
     assert set(server.keys(key)) == live
     require_rows(catalog.load_table("db.t").scan().to_arrow(), ids, "through the catalog")
+
+
+def _versions(server: Server, prefix: str) -> list[tuple[str, str, bool, bool]]:
+    """Key, version, whether it is the newest, and whether it marks a deletion: everything below a prefix."""
+    root = ElementTree.fromstring(server.request("GET", f"/{BUCKET}", {"versions": "", "prefix": prefix, "max-keys": "1000"}))
+    space = root.tag.partition("}")[0] + "}"
+    assert root.findtext(f"{space}IsTruncated") == "false"
+    told = [entry for entry in root if entry.tag in (f"{space}Version", f"{space}DeleteMarker")]
+    return sorted((entry.findtext(f"{space}Key"), entry.findtext(f"{space}VersionId"), entry.findtext(f"{space}IsLatest") == "true",
+                   entry.tag == f"{space}DeleteMarker") for entry in told)
+
+
+def test_a_bucket_that_keeps_versions(home: Path, otf: Otf, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is deleted is gone for readers and stays as a noncurrent version, which counts as not freed; a list of versions names no more files."""
+    server = Server(home / "bin" / "versitygw", tmp_path_factory.mktemp("s3-versions"), versions=True)
+    try:
+        warehouse = f"s3://{BUCKET}/versions"
+        catalog = iceberg_catalog(tmp_path, warehouse, server.pyiceberg())
+        ids = write_iceberg(catalog, "t", files=4, rows=50)
+        key, io = "versions/db/t", catalog.load_table("db.t").io
+        for name in ("stray", "again", "gone"):
+            with io.new_output(f"s3://{BUCKET}/{key}/data/{name}.parquet").create(overwrite=True) as out:
+                out.write(b"rubbish")
+        with io.new_output(f"s3://{BUCKET}/{key}/data/again.parquet").create(overwrite=True) as out:
+            out.write(b"more rubbish")
+        io.delete(f"s3://{BUCKET}/{key}/data/gone.parquet")
+        before = _versions(server, key)
+        assert len([version for version in before if version[0].endswith("again.parquet")]) == 2
+        listed = tmp_path / "inventory.csv"
+        when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines = [f'"{BUCKET}","{name}","{version}","{str(newest).lower()}","{str(mark).lower()}","7","{when}"' for name, version, newest, mark in before]
+        listed.write_text("\n".join(lines) + "\n")
+        cloud = otf.having(server.environment())
+        now = ["--older-than", "0s", "--unsafe-retention", "--output", "json"]
+        time.sleep(1.1)
+        told = cloud.run("orphans", f"s3://{BUCKET}/{key}", *now, "--inventory", str(listed)).document()
+        assert {name.rsplit("/")[-1] for name in told["plan"]["files"]} == {"stray.parquet", "again.parquet"}, told
+        done = cloud.run("orphans", f"s3://{BUCKET}/{key}", *now, "--yes").document()
+        report = done["report"]
+        # pyarrow has left a mark of the folder `data/`, which is no file of that name.
+        assert report["skipped"] == [{"why": "meanwhile", "count": 1}], report
+        assert (done["outcome"], report["deleted"], report["bytes_freed"], report.get("bytes_noncurrent")) == ("landed", 2, 0, 19), done
+        after = _versions(server, key)
+        kept = {(name, version) for name, version, _, _ in after}
+        assert {(name, version) for name, version, _, _ in before} <= kept, "a version was lost"
+        newest = {name: mark for name, _, is_newest, mark in after if is_newest}
+        for name in ("stray", "again"):
+            assert newest[f"{key}/data/{name}.parquet"], f"{name} can still be read"
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                server.request("GET", f"/{BUCKET}/{key}/data/{name}.parquet", {})
+        old = next(version for name, version, is_newest, mark in after if name.endswith("stray.parquet") and not mark)
+        assert server.request("GET", f"/{BUCKET}/{key}/data/stray.parquet", {"versionId": old}) == b"rubbish"
+        require_rows(catalog.load_table("db.t").scan().to_arrow(), ids, "after the orphans were deleted")
+    finally:
+        server.stop()

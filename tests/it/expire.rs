@@ -65,6 +65,7 @@ fn of_two_appends_the_older_list_goes_and_nothing_else() {
         timeline.name("main", second, true);
         let (store, finished) = expires(&timeline, &everything(), &[first]).await;
         assert_eq!(counts(&finished), [(FileKind::ManifestLists, 1)].into());
+        assert_eq!(finished.report.bytes_freed.0, timeline.objects()[&list_key(first)].len() as u64, "the list that was read");
         let doc = document(&store, 2).await;
         assert_eq!((doc["snapshots"].as_array().unwrap().len(), &doc["current-snapshot-id"]), (1, &json!(second)));
     });
@@ -164,7 +165,8 @@ fn statistics_go_with_their_snapshot_unless_another_has_them_too() {
         }
         let store = timeline.lay_out().await;
         let finished = expire(&store, &everything()).await.unwrap();
-        assert_eq!((counts(&finished)[&FileKind::Statistics], finished.report.bytes_freed.0), (2, 12));
+        let list = timeline.objects()[&list_key(first)].len() as u64;
+        assert_eq!((counts(&finished)[&FileKind::Statistics], finished.report.bytes_freed.0), (2, 12 + list));
         let gone = ["metadata/a.stats", "metadata/p.parquet", &list_key(first)].map(str::to_string).into();
         assert_eq!(keys(&store).await, without(&timeline, &gone));
         assert_eq!(document(&store, 2).await["statistics"], json!([statistics(second, "metadata/b.stats")]));

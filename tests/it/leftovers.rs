@@ -35,7 +35,9 @@ fn kept(files: &[(&str, &[u8], u64)]) -> (Vec<String>, u64) {
         }
         let finished = original.compact(&disk, 1, "an-operation", &Options { rewrite_all: true, ..Options::default() }).await.unwrap();
         assert_eq!(original.read(&disk).await, original.rows);
-        let kept = files.iter().filter(|(name, ..)| root.join(name).exists()).map(|(name, ..)| (*name).to_string()).collect();
+        let kept: Vec<String> = files.iter().filter(|(name, ..)| root.join(name).exists()).map(|(name, ..)| (*name).to_string()).collect();
+        // The folder of notes goes with the last of them.
+        assert_eq!(root.join("_otf").exists(), kept.iter().any(|name| name.starts_with("_otf/")), "{kept:?}");
         (kept, finished.report.leftovers_removed)
     })
 }

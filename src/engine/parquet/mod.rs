@@ -18,6 +18,7 @@ mod identity;
 mod inspect;
 mod keys;
 mod lanes;
+pub(super) mod listed;
 pub(super) mod live;
 mod nans;
 mod pages;

@@ -11,33 +11,58 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value as Json;
 
-use super::manifest::{Entry, FileContent, ManifestReader};
-use super::manifest_list::{self, ManifestFile};
+use super::manifest::{Entry, FileContent, ManifestReader, Status};
+use super::manifest_list::{self, Content, ManifestFile};
 use super::metadata::Metadata;
 use super::metadata_files::MetadataFiles;
 use super::table::IcebergVersion;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{FileKind, Holding};
+use crate::model::{FileKind, Holding, LiveCount};
 use crate::store::Store;
 use crate::units::Bytes;
 
 /// How many manifest lists or manifests are fetched ahead.
 const AHEAD: usize = 8;
 
-/// Every file that `version` and metadata which follows it lead to.
-pub(super) fn holdings(version: &IcebergVersion) -> BoxStream<'_, Result<Holding>> {
+/// The live files of a version being counted on the way: the paths of its manifests.
+#[derive(Debug)]
+pub(super) struct Counted {
+    manifests: HashSet<String>,
+    live: LiveCount,
+}
+
+impl Counted {
+    /// Counts what `version` lists, unless deletes apply to it: which rows they reach is not told here.
+    async fn begin(version: &IcebergVersion, live: LiveCount) -> Result<Option<Self>> {
+        let listed = version.scan.manifests().await?;
+        let manifests: HashSet<String> = listed.iter().map(|manifest| manifest.path.clone()).collect();
+        let has_deletes = listed.iter().any(|manifest| manifest.content == Content::Deletes && !manifest.is_dead());
+        if has_deletes || manifests.len() != listed.len() {
+            return Ok(None);
+        }
+        live.begin();
+        Ok(Some(Self { manifests, live }))
+    }
+}
+
+/// Every file that `version` and metadata which follows it lead to; its live files are counted in `live`, where nothing but their list is needed.
+pub(super) fn holdings(version: &IcebergVersion, live: Option<LiveCount>) -> BoxStream<'_, Result<Holding>> {
     let start = async move {
+        let counted = match live {
+            Some(live) => Counted::begin(version, live).await?,
+            None => None,
+        };
         let mut files = MetadataFiles::of(version).await?;
         let documents = files.documents(version).await?;
         let own = files.walked.into_iter().map(|file| Ok(held(file, FileKind::Metadata, None)));
-        Ok::<_, Error>(stream::iter(own.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents)))
+        Ok::<_, Error>(stream::iter(own.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents, counted)))
     };
     stream::once(start).try_flatten().boxed()
 }
 
 /// Every file that `documents` lead to. A manifest that several snapshots list is read once.
-pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>) -> BoxStream<'static, Result<Holding>> {
+pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>, counted: Option<Counted>) -> BoxStream<'static, Result<Holding>> {
     let start = async move {
         let mut told = Vec::new();
         for metadata in &documents {
@@ -47,7 +72,8 @@ pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>) -> BoxStream<'st
         told.extend(lists);
         let open = move |(metadata, manifest): (Arc<Metadata>, ManifestFile)| {
             let store = store.clone();
-            async move { of_manifest(&store, metadata, &manifest).await }
+            let live = counted.as_ref().filter(|counted| counted.manifests.contains(&manifest.path)).map(|counted| counted.live.clone());
+            async move { of_manifest(&store, metadata, &manifest, live).await }
         };
         let files = stream::iter(manifests).map(open).buffered(AHEAD).try_flatten();
         Ok::<_, Error>(stream::iter(told.into_iter().map(Ok)).chain(files))
@@ -117,14 +143,22 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
 }
 
 /// A manifest and the files of its entries.
-async fn of_manifest(store: &Store, metadata: Arc<Metadata>, manifest: &ManifestFile) -> Result<BoxStream<'static, Result<Holding>>> {
+async fn of_manifest(
+    store: &Store,
+    metadata: Arc<Metadata>,
+    manifest: &ManifestFile,
+    live: Option<LiveCount>,
+) -> Result<BoxStream<'static, Result<Holding>>> {
     let place = metadata.place(&manifest.path)?;
-    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?;
+    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?.places_only();
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
     let own = held(place, FileKind::Manifests, size);
     // Entries of deleted files count too: in doubt a file is referred to.
     let files = reader.map(move |entry| {
         let entry = entry?;
+        if let Some(live) = live.as_ref().filter(|_| entry.status != Status::Deleted && entry.content == FileContent::Data) {
+            live.add(Bytes(entry.size), entry.records);
+        }
         Ok(held(metadata.place(&entry.path)?, kind(&entry), Some(Bytes(entry.size))))
     });
     Ok(stream::iter(std::iter::once(Ok(own)).chain(files)).boxed())

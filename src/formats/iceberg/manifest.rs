@@ -30,6 +30,21 @@ pub(crate) enum FileContent {
     Equality,
 }
 
+/// Fields of data files that only statistics and reading need, and that take most of a manifest.
+const STATISTICS: [&str; 7] =
+    ["column_sizes", "value_counts", "null_value_counts", "nan_value_counts", "lower_bounds", "upper_bounds", "split_offsets"];
+/// Fields that say what and where a file is. Row counts are needed to tell row ids.
+const OF_PLACES: [&str; 8] = [
+    "content",
+    "file_path",
+    "file_format",
+    "record_count",
+    "file_size_in_bytes",
+    "first_row_id",
+    "content_offset",
+    "content_size_in_bytes",
+];
+
 /// One entry, effective values in place of inherited ones. `raw` keeps the record as it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -179,6 +194,18 @@ impl ManifestReader {
             list_sequence: listed.sequence,
             next_row_id: listed.first_row_id,
         })
+    }
+
+    /// The same without what only statistics need: counts and bounds of columns. Entries then tell everything but those.
+    pub(crate) fn without_statistics(mut self) -> Self {
+        self.reader.shape = self.reader.shape.narrowed("data_file", |name| !STATISTICS.contains(&name));
+        self
+    }
+
+    /// The same without everything but what entries say of themselves, and what and where their files are.
+    pub(crate) fn places_only(mut self) -> Self {
+        self.reader.shape = self.reader.shape.narrowed("data_file", |name| OF_PLACES.contains(&name));
+        self
     }
 
     /// The schema the manifest was written with.

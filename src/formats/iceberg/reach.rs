@@ -21,7 +21,7 @@ const AHEAD: usize = 8;
 /// The lists and manifests of some snapshots, each told once, in the order of the snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    lists: Vec<Location>,
+    lists: Vec<(Location, Bytes)>,
     manifests: Vec<(Location, ManifestFile)>,
     known: HashSet<Location>,
 }
@@ -40,9 +40,9 @@ impl Listed {
         let is_new =
             |place: &Location, known: &HashSet<Location>| !known.contains(place) && before.is_none_or(|b| !b.known.contains(place));
         while let Some((list, manifests)) = reads.try_next().await? {
-            if let Some(list) = list.filter(|list| is_new(list, &listed.known)) {
+            if let Some((list, size)) = list.filter(|(list, _)| is_new(list, &listed.known)) {
                 listed.known.insert(list.clone());
-                listed.lists.push(list);
+                listed.lists.push((list, size));
             }
             for manifest in manifests {
                 let place = scan.metadata.place(&manifest.path)?;
@@ -68,8 +68,8 @@ impl Listed {
     }
 }
 
-/// The list of a snapshot, and its manifests.
-async fn read_list(scan: &Scan, snapshot: SnapshotView<'_>, lenient: bool) -> Result<(Option<Location>, Vec<ManifestFile>)> {
+/// The list of a snapshot with its size, and its manifests.
+async fn read_list(scan: &Scan, snapshot: SnapshotView<'_>, lenient: bool) -> Result<(Option<(Location, Bytes)>, Vec<ManifestFile>)> {
     if snapshot.is_encrypted() {
         return Err(Error::unsupported("encrypted tables are not understood"));
     }
@@ -78,7 +78,10 @@ async fn read_list(scan: &Scan, snapshot: SnapshotView<'_>, lenient: bool) -> Re
     };
     let place = scan.metadata.place(path)?;
     match scan.store.get(&place).await {
-        Ok(bytes) => manifest_list::read(&bytes, &place).map(|manifests| (Some(place), manifests)),
+        Ok(bytes) => {
+            let size = Bytes(bytes.len() as u64);
+            manifest_list::read(&bytes, &place).map(|manifests| (Some((place, size)), manifests))
+        }
         Err(error) if lenient && error.kind() == Kind::NotFound => Ok((None, Vec::new())),
         Err(error) => Err(error),
     }
@@ -87,7 +90,7 @@ async fn read_list(scan: &Scan, snapshot: SnapshotView<'_>, lenient: bool) -> Re
 /// The live files of a manifest.
 async fn live_files(scan: &Scan, manifest: &ManifestFile, lenient: bool) -> Result<Vec<Holding>> {
     let reader = match scan.open(manifest).await {
-        Ok(reader) => reader,
+        Ok(reader) => reader.places_only(),
         Err(error) if lenient && error.kind() == Kind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
@@ -173,7 +176,8 @@ impl<'a> Released<'a> {
 
     fn files(self) -> BoxStream<'a, Result<Holding>> {
         let Self { scan, listed, used, others } = self;
-        let holding = |kind| move |location: &Location| Holding { location: location.clone(), kind, size: None };
+        let list =
+            |(location, size): &(Location, Bytes)| Holding { location: location.clone(), kind: FileKind::ManifestLists, size: Some(*size) };
         let manifests: Vec<Holding> = listed
             .manifests
             .iter()
@@ -183,7 +187,7 @@ impl<'a> Released<'a> {
                 size: u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes),
             })
             .collect();
-        let lists: Vec<Holding> = listed.lists.iter().map(holding(FileKind::ManifestLists)).collect();
+        let lists: Vec<Holding> = listed.lists.iter().map(list).collect();
         let mut told = PlaceSet::default();
         let opened = stream::iter(listed.manifests).map(move |(_, manifest)| async move { live_files(scan, &manifest, true).await });
         let files = opened.buffered(AHEAD).map_ok(move |mut files| {

@@ -117,7 +117,7 @@ impl Scan {
     /// Where every live data file lies.
     pub(crate) fn locations(&self) -> BoxStream<'_, Result<Location>> {
         let live = move |(_, reader): (ManifestFile, ManifestReader)| {
-            let places = reader.filter_map(move |entry| match entry {
+            let places = reader.places_only().filter_map(move |entry| match entry {
                 Ok(entry) if entry.status == Status::Deleted => None,
                 entry => Some(entry.and_then(|entry| self.metadata.place(&entry.path))),
             });
@@ -130,7 +130,7 @@ impl Scan {
     pub(crate) fn ages(&self) -> BoxStream<'_, Result<Aged>> {
         let live = move |(_, reader): (ManifestFile, ManifestReader)| {
             let (spec, columns, mut interner) = (self.metadata.spec(reader.spec_id).cloned(), reader.columns.clone(), Interner::default());
-            let places = reader.filter_map(move |entry| match entry {
+            let places = reader.without_statistics().filter_map(move |entry| match entry {
                 Ok(entry) if entry.status == Status::Deleted => None,
                 entry => Some(entry.and_then(|entry| {
                     let spec = spec.as_ref().ok();
@@ -226,6 +226,7 @@ struct ManifestFiles<'a> {
 impl<'a> ManifestFiles<'a> {
     fn new(metadata: &'a Metadata, index: Arc<DeleteIndex>, reader: ManifestReader, with_stats: bool) -> Result<Self> {
         let maker = FileMaker::new(metadata, index, reader.spec_id, with_stats)?;
+        let reader = if with_stats { reader } else { reader.without_statistics() };
         Ok(Self { maker, columns: reader.columns.clone(), reader })
     }
 }

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{
-    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, OperationId,
-    OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
+    At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, LiveCount,
+    OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, UnusedRules, Upkeep, Version,
 };
 use crate::store::Store;
 use crate::units::Timestamp;
@@ -265,7 +265,11 @@ impl TableVersion for IcebergVersion {
     }
 
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
-        holdings::holdings(self)
+        holdings::holdings(self, None)
+    }
+
+    fn holdings_counted(&self, live: LiveCount) -> BoxStream<'_, Result<Holding>> {
+        holdings::holdings(self, Some(live))
     }
 
     fn released<'a>(&'a self, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {

@@ -191,23 +191,28 @@ pub fn plan_partition(partition: &Arc<Partition>, candidates: Vec<DataFile>, pol
     }
 }
 
-/// Consecutive files in bins of at most `capacity` bytes; a file above it has a bin of its own.
+/// Consecutive files in bins of at most `capacity` bytes; a file above it has a bin of its own. There may be millions: they are moved once, into
+/// bins that are no larger than they have to be.
 fn pack(files: Vec<DataFile>, capacity: Bytes) -> Vec<Vec<DataFile>> {
-    let mut bins: Vec<Vec<DataFile>> = Vec::new();
+    let mut lengths: Vec<usize> = Vec::new();
     let mut filled = Bytes(0);
-    for file in files {
-        match bins.last_mut() {
-            Some(bin) if filled.plus(file.size) <= capacity => {
+    for file in &files {
+        match lengths.last_mut() {
+            Some(length) if filled.plus(file.size) <= capacity => {
                 filled = filled.plus(file.size);
-                bin.push(file);
+                *length += 1;
             }
             _ => {
                 filled = file.size;
-                bins.push(vec![file]);
+                lengths.push(1);
             }
         }
     }
-    bins
+    if lengths.len() == 1 {
+        return vec![files];
+    }
+    let mut files = files.into_iter();
+    lengths.into_iter().map(|length| files.by_ref().take(length).collect()).collect()
 }
 
 fn worth(files: &[DataFile], policy: &Policy) -> Option<Why> {

@@ -89,7 +89,7 @@ pub async fn survey(
     }
     for (partition, mut candidates) in partitions.into_values().flatten() {
         // Rows with ids stay in the order of their ids; the rest in the order of their names, whatever order metadata lists them in.
-        candidates.sort_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
+        candidates.sort_unstable_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
         plan_partition(&partition, candidates, policy, &mut plan);
     }
     Ok(Survey { before: counter.finish(version, engine).await?, plan })

@@ -216,8 +216,13 @@ pub struct Report {
     pub deleted: ByKind,
     /// Their bytes, as far as metadata says.
     pub bytes_freed: Bytes,
+    /// Bytes of deleted files that the bucket keeps as noncurrent versions; they are not freed.
+    #[serde(skip_serializing_if = "Bytes::is_zero")]
+    pub bytes_noncurrent: Bytes,
     /// Files that stay although no version needs them, and why.
     pub left: Vec<LeftFiles>,
+    /// Files that were not there any more, as far as storage tells.
+    pub already_gone: u64,
     /// Files that others took into use meanwhile.
     pub spared: u64,
     /// Files that could not be deleted; the next run tries again.

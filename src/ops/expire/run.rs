@@ -268,14 +268,19 @@ impl Landed<'_> {
         report.unused_removed = written.still.unused.clone();
         let mut deleted = Deleted::default();
         if let Err(error) = self.delete(&mut written, &mut deleted).await {
-            let done = deleted.tally.count().saturating_add(deleted.spared);
+            let done = deleted.tally.count().saturating_add(deleted.spared).saturating_add(deleted.absent);
             deleted.failed = written.journal.tally.count().saturating_sub(done).max(1);
             deleted.failures.push(error.to_string());
         }
         report.left = left(&written.seen.left);
         report.deleted = ByKind(deleted.tally.files);
-        report.bytes_freed = deleted.tally.bytes;
-        (report.spared, report.failed, report.failures) = (deleted.spared, deleted.failed, deleted.failures);
+        if deleted.keeps_versions {
+            report.bytes_noncurrent = deleted.tally.bytes;
+        } else {
+            report.bytes_freed = deleted.tally.bytes;
+        }
+        (report.already_gone, report.spared) = (deleted.absent, deleted.spared);
+        (report.failed, report.failures) = (deleted.failed, deleted.failures);
         if deleted.failed > 0 {
             finished.outcome = Outcome::Partial;
         } else if let Some(whole) = written.still.whole.filter(|_| !written.still.emptied.is_empty()) {

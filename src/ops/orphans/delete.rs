@@ -6,7 +6,7 @@ use super::run::Survey;
 use super::{Report, skipped};
 use crate::error::{Error, Result};
 use crate::ops::Parts;
-use crate::store::Store;
+use crate::store::{Gone, Store};
 
 /// So many files are deleted at once: what S3 takes in one request.
 const BATCH: usize = 1000;
@@ -22,7 +22,7 @@ pub(super) enum Way<'a> {
 }
 
 impl Way<'_> {
-    async fn take(&mut self, files: &[Listed]) -> Vec<Result<()>> {
+    async fn take(&mut self, files: &[Listed]) -> Vec<Result<Gone>> {
         match self {
             Self::Delete(store) => store.delete_each(files.iter().map(|file| file.location.clone()).collect()).await,
             Self::SetAside(quarantine) => quarantine.take(files).await,
@@ -35,6 +35,8 @@ struct Done<'a> {
     report: &'a mut Report,
     first: Option<Error>,
     way: Way<'a>,
+    /// Whether storage keeps what is deleted as older versions, once that was asked.
+    keeps_versions: Option<bool>,
 }
 
 /// Deletes what `survey` found; what was done is in `report` even where this ends with an error.
@@ -46,7 +48,7 @@ pub(super) async fn delete_all(mut survey: Survey<'_>, way: Way<'_>, report: &mu
     let chunks = survey.candidates.chunks();
     parts.progress.planned(chunks, survey.plan.bytes);
     let planned = std::mem::take(&mut survey.stay);
-    let mut done = Done { report, first: None, way };
+    let mut done = Done { report, first: None, way, keeps_versions: None };
     let mut ended = Ok(());
     for chunk in 0..chunks {
         ended = done.chunk(&mut survey, chunk, parts).await;
@@ -76,21 +78,27 @@ impl Done<'_> {
         survey.known.refresh().await?;
         let files = survey.candidates.read(chunk).await?;
         let orphans = survey.orphans(files).await?;
+        if let (Way::Delete(store), None, Some(file)) = (&self.way, self.keeps_versions, orphans.first()) {
+            self.keeps_versions = store.keeps_versions(&file.location).await.ok();
+        }
         for batch in orphans.chunks(BATCH) {
             let results = self.way.take(batch).await;
-            book(batch, results, self.report, &mut self.first);
+            book(batch, results, self.keeps_versions == Some(true), self.report, &mut self.first);
             parts.progress.group_done(batch.iter().map(|file| file.size).sum());
         }
         Ok(())
     }
 }
 
-fn book(batch: &[Listed], results: Vec<Result<()>>, report: &mut Report, first: &mut Option<Error>) {
+fn book(batch: &[Listed], results: Vec<Result<Gone>>, keeps_versions: bool, report: &mut Report, first: &mut Option<Error>) {
     for (file, result) in batch.iter().zip(results) {
         match result {
-            Ok(()) => {
+            // It counts with what was no orphan any more when it was its turn.
+            Ok(Gone::Before) => {}
+            Ok(Gone::Now) => {
                 report.deleted += 1;
-                report.bytes_freed = report.bytes_freed.plus(file.size);
+                let bytes = if keeps_versions { &mut report.bytes_noncurrent } else { &mut report.bytes_freed };
+                *bytes = bytes.plus(file.size);
             }
             Err(error) => {
                 report.failed += 1;

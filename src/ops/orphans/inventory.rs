@@ -1,20 +1,24 @@
-//! A list of files that somebody else made, instead of a listing: S3 Inventory as CSV, or plain CSV or JSON lines of key, size and time.
+//! A list of files that somebody else made, instead of a listing: S3 Inventory as CSV, Parquet or ORC, Azure's blob inventory, or plain CSV or JSON
+//! lines of key, size and time.
 //!
 //! Such a list is old by the time it is read: every orphan in it is looked at on storage before it is deleted.
 
 mod columns;
 mod lines;
+mod rows;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use self::columns::{Columns, Row};
 use self::lines::Lines;
+use self::rows::Rows;
 use super::plan::Listed;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::model::FileFormat;
 use crate::store::Store;
-use crate::units::{Bytes, parse_time};
+use crate::units::Bytes;
 
 /// What S3 names the file that leads to the parts of an inventory.
 const MANIFEST: &str = "manifest.json";
@@ -28,12 +32,21 @@ pub(super) struct Inventory<'a> {
     parts: std::vec::IntoIter<Location>,
     /// Names of columns, where a manifest says them.
     schema: Option<Columns>,
+    /// What parts are encoded as; `None` for text.
+    format: Option<FileFormat>,
     open: Option<Part>,
 }
 
 /// A part being read.
 #[derive(Debug)]
-struct Part {
+enum Part {
+    Text(Box<Text>),
+    Rows(Rows),
+}
+
+/// Lines being read.
+#[derive(Debug)]
+struct Text {
     lines: Lines,
     columns: Option<Columns>,
     is_json: bool,
@@ -62,22 +75,33 @@ impl<'a> Inventory<'a> {
     /// `NotFound`; `Unsupported` for a format that is not understood; `Usage` for a file that is no inventory.
     pub(super) async fn open(store: &'a Store, file: &Location, home: &Location) -> Result<Self> {
         let (mut parts, mut schema) = (vec![file.clone()], None);
+        let format;
         if file.name() == MANIFEST {
             let manifest: Manifest = serde_json::from_slice(&store.get(file).await?)
                 .map_err(|e| Error::usage("the manifest of an inventory cannot be understood").about("file", file).because(e))?;
-            if !manifest.file_format.eq_ignore_ascii_case("csv") {
-                return Err(unsupported(&manifest.file_format, file));
-            }
+            format = match manifest.file_format.to_ascii_lowercase().as_str() {
+                "csv" => None,
+                "parquet" => Some(FileFormat::Parquet),
+                "orc" => Some(FileFormat::Orc),
+                _ => return Err(unsupported(&manifest.file_format, file)),
+            };
             let bucket = manifest.destination_bucket.rsplit(':').next().unwrap_or_default();
             let place = |part: &File| Location::parse(&format!("s3://{bucket}/{}", part.key));
             parts = manifest.files.iter().map(place).collect::<Result<_>>()?;
-            let names: Vec<String> = manifest.file_schema.split(',').map(|name| name.trim().to_string()).collect();
-            schema = Some(Columns::named(&names).ok_or_else(|| lacking(file))?);
+            // Files that name their columns themselves are described in a language of their own.
+            if format.is_none() {
+                let names: Vec<String> = manifest.file_schema.split(',').map(|name| name.trim().to_string()).collect();
+                schema = Some(Columns::named(&names).ok_or_else(|| lacking(file))?);
+            }
+        } else {
+            format = match file.name().rsplit_once('.').map(|(_, ending)| ending) {
+                Some("parquet") => Some(FileFormat::Parquet),
+                Some("orc") => Some(FileFormat::Orc),
+                Some("avro") => return Err(unsupported("avro", file)),
+                _ => None,
+            };
         }
-        if let Some(ending) = ["parquet", "orc", "avro"].into_iter().find(|ending| file.name().ends_with(&format!(".{ending}"))) {
-            return Err(unsupported(ending, file));
-        }
-        Ok(Self { store, home: home.clone(), parts: parts.into_iter(), schema, open: None })
+        Ok(Self { store, home: home.clone(), parts: parts.into_iter(), schema, format, open: None })
     }
 
     /// The next files; `None` at the end. Rows of other buckets and of deleted objects are passed over.
@@ -89,15 +113,30 @@ impl<'a> Inventory<'a> {
         loop {
             let Some(part) = &mut self.open else {
                 let Some(place) = self.parts.next() else { return Ok(None) };
-                let lines = Lines::open(self.store, &place).await?;
-                self.open = Some(Part { lines, columns: self.schema.clone(), is_json: false });
+                self.open = Some(match self.format {
+                    Some(format) => Part::Rows(Rows::open(self.store, &place, format)),
+                    None => {
+                        let lines = Lines::open(self.store, &place).await?;
+                        Part::Text(Box::new(Text { lines, columns: self.schema.clone(), is_json: false }))
+                    }
+                });
                 continue;
             };
-            let Some(text) = part.lines.next(self.store).await? else {
+            let rows = match part {
+                Part::Rows(rows) => rows.next().await?,
+                Part::Text(text) => match text.lines.next(self.store).await? {
+                    Some(lines) => Some(text.read(&lines)?),
+                    None => None,
+                },
+            };
+            let Some(rows) = rows else {
                 self.open = None;
                 continue;
             };
-            let files = part.read(&text, &self.home)?;
+            let mut files = Vec::with_capacity(rows.len());
+            for row in rows {
+                files.extend(listed(row, &self.home)?);
+            }
             if !files.is_empty() {
                 return Ok(Some(files));
             }
@@ -105,9 +144,9 @@ impl<'a> Inventory<'a> {
     }
 }
 
-impl Part {
-    fn read(&mut self, text: &str, home: &Location) -> Result<Vec<Listed>> {
-        let mut files = Vec::new();
+impl Text {
+    fn read(&mut self, text: &str) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let row = if self.is_json || (self.columns.is_none() && line.trim_start().starts_with('{')) {
                 self.is_json = true;
@@ -128,9 +167,9 @@ impl Part {
                     }
                 }
             };
-            files.extend(listed(row, home)?);
+            rows.push(row);
         }
-        Ok(files)
+        Ok(rows)
     }
 }
 
@@ -145,15 +184,14 @@ fn listed(row: Row, home: &Location) -> Result<Option<Listed>> {
     } else {
         Location::parse(&format!("{}://{}/{}", home.scheme(), home.authority(), row.key))?
     };
-    // A time that cannot be understood is one that is not known.
-    let modified = row.modified.and_then(|text| parse_time(&text, Some("UTC")).ok());
-    Ok(Some(Listed { location, size: Bytes(row.size.and_then(|text| text.parse().ok()).unwrap_or(0)), modified }))
+    let size = Bytes(row.size.and_then(|text| text.parse().ok()).unwrap_or(0));
+    Ok(Some(Listed { location, size, modified: row.modified }))
 }
 
 fn unsupported(format: &str, file: &Location) -> Error {
     Error::unsupported(format!("inventories in {format} are not in this version"))
         .about("file", file)
-        .hint("have the inventory written as CSV, or turn it into CSV or JSON lines of key, size and last_modified")
+        .hint("have the inventory written as CSV, Parquet or ORC, or turn it into CSV or JSON lines of key, size and last_modified")
 }
 
 fn lacking(file: &Location) -> Error {

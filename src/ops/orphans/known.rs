@@ -5,12 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 
 use super::plan::{Held, Rules, hidden_field};
 use super::{Met, Neighbour, Neighbours, Treated};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
+use crate::model::{Holding, LiveCount};
 use crate::store::Store;
 
 /// More names of partition fields than any table has.
@@ -56,13 +58,13 @@ impl<'a> Known<'a> {
         Self { store, held, rules, met: Vec::new(), watched: Vec::new(), straight: HashSet::new() }
     }
 
-    /// Holds everything that `version` of the table itself refers to.
+    /// Holds everything that `version` of the table itself refers to. Its live files are counted in `live` where that is no more work.
     ///
     /// # Errors
     ///
     /// Those of reading all of it.
-    pub(super) async fn hold_own(&mut self, table: &'a dyn Table, version: &dyn TableVersion) -> Result<()> {
-        self.hold(version).await?;
+    pub(super) async fn hold_own(&mut self, table: &'a dyn Table, version: &dyn TableVersion, live: &LiveCount) -> Result<()> {
+        self.hold(version.holdings_counted(live.clone())).await?;
         self.watched.push(Watched { table: Owner::Own(table), state: version.state_id() });
         Ok(())
     }
@@ -143,21 +145,23 @@ impl<'a> Known<'a> {
             return Err(Error::unsupported(format!("{} tables are not in this version", neighbour.format)));
         };
         let version = table.load().await?;
-        self.hold(&*version).await?;
+        self.hold(version.holdings()).await?;
         self.watched.push(Watched { state: version.state_id(), table: Owner::Other(table) });
         self.met.push(Met { location: root.to_string(), format: neighbour.format, treated: Treated::Held, error: None });
         Ok(())
     }
 
-    async fn hold(&mut self, version: &dyn TableVersion) -> Result<()> {
-        let mut holdings = version.holdings();
+    async fn hold(&mut self, mut holdings: BoxStream<'_, Result<Holding>>) -> Result<()> {
         let mut last: Option<(Location, Option<Location>)> = None;
         while let Some(holding) = holdings.try_next().await? {
             let place = holding.location;
             self.held.add(&place)?;
             self.learn_field(&place);
-            let Some(folder) = place.parent().filter(|folder| folder.scheme() == "file") else { continue };
-            if last.as_ref().is_none_or(|(known, _)| *known != folder) {
+            if place.scheme() != "file" {
+                continue;
+            }
+            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
+                let Some(folder) = place.parent() else { continue };
                 let lies = self.behind_links(&folder).await?;
                 last = Some((folder, lies));
             }
@@ -184,7 +188,7 @@ impl<'a> Known<'a> {
 
     fn learn_field(&mut self, place: &Location) {
         let path = place.path();
-        if (path.contains("/_") || path.contains("/."))
+        if path.as_bytes().windows(2).any(|pair| matches!(pair, b"/_" | b"/."))
             && self.rules.partition_fields.len() < MOST_FIELDS
             && let Some(field) = hidden_field(path)
             && !self.rules.partition_fields.contains(field)
@@ -208,7 +212,7 @@ impl<'a> Known<'a> {
                 Err(error) => return Err(error),
             };
             if version.state_id() != entry.state {
-                self.hold(&*version).await?;
+                self.hold(version.holdings()).await?;
                 entry.state = version.state_id();
             }
         }

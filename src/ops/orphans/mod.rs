@@ -187,6 +187,9 @@ pub struct Report {
     pub restored: u64,
     /// Their bytes.
     pub bytes_freed: Bytes,
+    /// Bytes of deleted files that the bucket keeps as noncurrent versions; they are not freed.
+    #[serde(skip_serializing_if = "Bytes::is_zero")]
+    pub bytes_noncurrent: Bytes,
     /// Files that nothing refers to and that stay.
     pub skipped: Vec<Skipped>,
     /// Orphans that could not be deleted.

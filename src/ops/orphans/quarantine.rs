@@ -12,7 +12,7 @@ use super::plan::Listed;
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::model::OperationId;
-use crate::store::Store;
+use crate::store::{Gone, Store};
 use crate::units::Bytes;
 
 /// What names of lists of moved files begin with.
@@ -49,7 +49,7 @@ impl<'a> Quarantine<'a> {
     }
 
     /// Moves `files`; the answers are in their order. A file is deleted only once its copy is there.
-    pub(super) async fn take(&mut self, files: &[Listed]) -> Vec<Result<()>> {
+    pub(super) async fn take(&mut self, files: &[Listed]) -> Vec<Result<Gone>> {
         let moves: Vec<(&Location, Location, Bytes)> =
             files.iter().map(|file| (&file.location, self.folder.child("files").child(file.location.path()), file.size)).collect();
         if let Err(error) = self.note(&moves).await {
@@ -61,7 +61,7 @@ impl<'a> Quarantine<'a> {
         let copied: Vec<Result<()>> = futures::stream::iter(copies).buffered(COPIES).collect().await;
         let safe = moves.iter().zip(&copied).filter(|(_, copied)| copied.is_ok()).map(|((from, _, _), _)| (*from).clone()).collect();
         let mut deleted = self.store.delete_each(safe).await.into_iter();
-        copied.into_iter().map(|copied| copied.and_then(|()| deleted.next().unwrap_or(Ok(())))).collect()
+        copied.into_iter().map(|copied| copied.and_then(|()| deleted.next().unwrap_or(Ok(Gone::Now)))).collect()
     }
 
     async fn note(&mut self, moves: &[(&Location, Location, Bytes)]) -> Result<()> {

@@ -15,7 +15,7 @@ use super::{Counts, FLOOR_MS, Finished, Neighbours, Options, PlanDocument, Repor
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Table, TableVersion};
 use crate::location::Location;
-use crate::model::{OperationId, Totals};
+use crate::model::{LiveCount, OperationId, Totals};
 use crate::ops::document::Outcome;
 use crate::ops::totals::totals;
 use crate::ops::{Parts, leftovers};
@@ -73,7 +73,8 @@ pub async fn plan<'a>(
     }
     let (now, older_than) = (rules.now, rules.cutoff);
     let mut known = Known::new(parts.store, Held::new(options.equal.clone()), rules);
-    known.hold_own(table, &*base).await?;
+    let live = LiveCount::default();
+    known.hold_own(table, &*base, &live).await?;
     known.hold_around(table.location(), table.format(), around).await?;
     for between in folders.between(table.location()) {
         known.hold_if_table(&between, around).await?;
@@ -82,7 +83,10 @@ pub async fn plan<'a>(
     let found = look(options, &folders, &mut known, around, Spool::new(parts.store.clone(), stem)).await?;
     known.refresh().await?;
     let links = Links::new(parts.store, &folders.searched).await?;
-    let before = totals(&*base, parts.engine).await?;
+    let before = match live.totals() {
+        Some(before) => before,
+        None => totals(&*base, parts.engine).await?,
+    };
     let document = PlanDocument {
         older_than,
         searched: folders.searched.iter().map(ToString::to_string).collect(),
@@ -127,10 +131,11 @@ impl Survey<'_> {
         for (why, count) in sifted.stay {
             *self.stay.entry(why).or_default() += count;
         }
-        if !self.verify {
-            return Ok(sifted.orphans);
-        }
-        let (orphans, others) = verify(sifted.orphans, &self.known, self.known.store).await?;
+        // Object stores list the marks of folders (`data/`) as empty objects of the folder's name, which are not there under that name.
+        let is_doubtful = |file: &Listed| self.verify || (file.size.is_zero() && file.location.scheme() != "file");
+        let (doubtful, mut orphans): (Vec<Listed>, Vec<Listed>) = sifted.orphans.into_iter().partition(is_doubtful);
+        let (verified, others) = verify(doubtful, &self.known, self.known.store).await?;
+        orphans.extend(verified);
         if others > 0 {
             *self.stay.entry(Why::Meanwhile).or_default() += others;
         }

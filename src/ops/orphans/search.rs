@@ -36,10 +36,12 @@ pub(super) struct Found {
 pub(super) async fn search(places: &[Location], own: &[Location], known: &Known<'_>, store: &Store, candidates: Spool) -> Result<Found> {
     let mut found = Found { candidates, stay: Counts::new(), tables: BTreeSet::new() };
     for place in places {
-        let mut files = store.list(place);
-        while let Some(meta) = files.try_next().await? {
-            let file = Listed { location: meta.location, size: Bytes(meta.size), modified: Some(meta.modified) };
-            found.take(&file, known, own).await?;
+        let mut pages = store.list_pages(place);
+        while let Some(page) = pages.try_next().await? {
+            for meta in page {
+                let file = Listed { location: meta.location, size: Bytes(meta.size), modified: Some(meta.modified) };
+                found.take(&file, known, own).await?;
+            }
         }
     }
     Ok(found)

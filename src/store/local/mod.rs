@@ -19,13 +19,16 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     Attributes, CopyMode, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
 };
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use staged::{Staged, sync_folder_of};
 use upload::Upload;
@@ -39,6 +42,8 @@ pub use staged::{is_unfinished, is_unfinished_of};
 const PIECE: u64 = 8 << 20;
 /// How many entries one turn of a listing reads.
 const LISTED_AT_ONCE: usize = 1024;
+/// How many turns a listing reads ahead.
+const TURNS_AHEAD: usize = 2;
 /// How many files one turn of a deletion removes before it syncs their folders.
 const DELETED_AT_ONCE: usize = 256;
 
@@ -152,7 +157,7 @@ impl ObjectStore for LocalDisk {
 
 /// Runs `work` where it may wait for the disk.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
+    match Handle::try_current() {
         Ok(runtime) => runtime.spawn_blocking(work).await?,
         Err(_) => work(),
     }
@@ -196,7 +201,7 @@ fn open(key: &Path) -> Result<(File, Metadata)> {
 
 fn read(location: Path, options: GetOptions) -> Result<GetResult> {
     let (file, metadata) = open(&location)?;
-    let meta = object_meta(location, &metadata);
+    let meta = object_meta(location, &metadata, Some(entity_tag(&metadata)));
     options.check_preconditions(&meta)?;
     let invalid = |e| Error::Generic { store: "LocalDisk", source: Box::new(io::Error::new(ErrorKind::UnexpectedEof, format!("{e}"))) };
     let range = match &options.range {
@@ -267,6 +272,13 @@ pub(super) async fn behind_links(place: &Location) -> crate::error::Result<Optio
     }
 }
 
+/// Removes the folder `place` if nothing is in it. A link to a folder is none.
+pub(super) async fn remove_empty_folder(place: &Location) {
+    let folder = std::path::Path::new("/").join(place.path());
+    // The system removes no folder that holds anything. One that stays does no harm.
+    drop(blocking(move || fs::remove_dir(&folder).map_err(|e| failure(e, &folder))).await);
+}
+
 /// Removes files, then syncs every folder they were in, once.
 fn delete(keys: Vec<Result<Path>>) -> Vec<Result<Path>> {
     let mut folders = std::collections::BTreeMap::new();
@@ -292,20 +304,43 @@ fn remove(key: Path, folders: &mut std::collections::BTreeMap<PathBuf, Option<St
 
 fn list(prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
     let walk = Walk::new(prefix.cloned().unwrap_or_default(), offset.cloned());
-    let batches = stream::try_unfold(walk, |mut walk| {
-        blocking(move || {
-            let batch: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
-            Ok((!batch.is_empty()).then_some((batch, walk)))
-        })
-    });
-    batches.map_ok(stream::iter).try_flatten().boxed()
+    let started = async move {
+        match Handle::try_current() {
+            Ok(runtime) => walk_ahead(&runtime, walk),
+            Err(_) => stream::iter(walk).boxed(),
+        }
+    };
+    stream::once(started).flatten().boxed()
 }
 
-fn object_meta(location: Path, metadata: &Metadata) -> ObjectMeta {
+/// Walks on a thread of its own, a few turns ahead of whoever takes what it finds.
+fn walk_ahead(runtime: &Handle, mut walk: Walk) -> BoxStream<'static, Result<ObjectMeta>> {
+    let (sender, receiver) = mpsc::channel::<Vec<Result<ObjectMeta>>>(TURNS_AHEAD);
+    let walking = runtime.spawn_blocking(move || {
+        loop {
+            let turn: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
+            // Nobody may want the rest.
+            if turn.is_empty() || sender.blocking_send(turn).is_err() {
+                return;
+            }
+        }
+    });
+    let turns = stream::unfold((receiver, Some(walking)), |(mut receiver, walking)| async move {
+        if let Some(turn) = receiver.recv().await {
+            return Some((turn, (receiver, walking)));
+        }
+        // A walk that broke off has not seen everything.
+        let broke = walking?.await.err()?;
+        Some((vec![Err(broke.into())], (receiver, None)))
+    });
+    turns.map(stream::iter).flatten().boxed()
+}
+
+/// A listing of millions leaves the tag out: nobody reads it there.
+fn object_meta(location: Path, metadata: &Metadata, e_tag: Option<String>) -> ObjectMeta {
     let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
     // A time out of reach counts as the newest there is: what decides by age must not take the file for an old one.
     let last_modified = DateTime::from_timestamp(metadata.mtime(), nanos).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let e_tag = Some(entity_tag(metadata));
     ObjectMeta { location, last_modified, size: metadata.len(), e_tag, version: None }
 }
 

@@ -15,6 +15,9 @@ const SUFFIX: &str = ".unfinished";
 /// What file systems commonly allow in a name, in bytes (POSIX `NAME_MAX`).
 const NAME_MAX: usize = 255;
 
+/// How often the folder of a new file is made: another run may take an empty one away before its first file is in it.
+const TRIES: u32 = 3;
+
 /// Numbers the unfinished files of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -70,15 +73,15 @@ impl Staged {
             // Found out now rather than after everything has been written.
             return Err(failure(ErrorKind::InvalidFilename.into(), place));
         }
-        let mut made_parents = false;
+        let mut tries = TRIES;
         loop {
             let staging = place.with_file_name(staging_name(name));
             match OpenOptions::new().read(true).write(true).create_new(true).open(&staging) {
                 Ok(file) => return Ok(Self { file, staging, place: place.to_path_buf(), size: 0, placed: false }),
-                // Once only: there are folders that exist and take no files, and say so with this very error.
-                Err(error) if error.kind() == ErrorKind::NotFound && !made_parents => {
-                    make_parents(place)?;
-                    made_parents = true;
+                // A few times only: there are folders that exist and take no files, and say so with this very error.
+                Err(error) if error.kind() == ErrorKind::NotFound && tries > 0 => {
+                    tries -= 1;
+                    make_parents(place).or_else(|error| if tries > 0 { Ok(()) } else { Err(error) })?;
                 }
                 // A process with our number left it behind.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

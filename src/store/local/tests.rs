@@ -10,7 +10,7 @@ use super::*;
 use crate::error::Kind;
 use crate::location::Location;
 use crate::store::resolve::{Settings, Stores};
-use crate::store::{Put, Store};
+use crate::store::{Gone, Meta, Put, Store};
 
 /// Names that trip others up: escapes, marks with a meaning in addresses, numbers after `#`, other scripts, all the room there is.
 const NAMES: [&str; 10] =
@@ -311,4 +311,50 @@ async fn many_files_are_deleted_at_once_and_each_that_was_not_there_is_told() {
     let deleted: Vec<_> = results.into_iter().skip(1).map(Result::unwrap).collect();
     assert_eq!(deleted, names[1..]);
     assert_eq!(files(&folder), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn a_deletion_tells_whether_there_was_a_file_and_local_disks_keep_no_versions() {
+    let folder = TempDir::new().unwrap();
+    let (store, file) = (store(), place(&folder).child("a"));
+    store.put(&file, "x".into()).await.unwrap();
+    assert!(!store.keeps_versions(&file).await.unwrap());
+    let told: Vec<Gone> = store.delete_each(vec![file, place(&folder).child("b")]).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(told, [Gone::Now, Gone::Before]);
+}
+
+#[tokio::test]
+async fn a_folder_is_removed_only_if_it_is_empty_and_no_link() {
+    let folder = TempDir::new().unwrap();
+    let (store, root) = (store(), place(&folder));
+    for name in ["empty", "full"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("full/x"), "x").unwrap();
+    symlink("empty", folder.path().join("link")).unwrap();
+    for name in ["link", "full", "full/x", "nowhere"] {
+        store.remove_empty_folder(&root.child(name)).await;
+    }
+    assert!(folder.path().join("empty").is_dir() && folder.path().join("link").is_symlink());
+    assert_eq!(fs::read(folder.path().join("full/x")).unwrap(), b"x");
+    store.remove_empty_folder(&root.child("empty")).await;
+    assert!(!folder.path().join("empty").exists());
+}
+
+#[tokio::test]
+async fn pages_of_a_listing_hold_what_a_listing_does() {
+    let folder = TempDir::new().unwrap();
+    let (store, root) = (store(), place(&folder));
+    for n in 0..3000 {
+        fs::write(folder.path().join(format!("{n} %20#1")), "x").unwrap();
+    }
+    fs::write(folder.path().join(".f.1-1.unfinished"), "x").unwrap();
+    let pages: Vec<Vec<Meta>> = store.list_pages(&root).try_collect().await.unwrap();
+    let mut paged: Vec<Location> = pages.into_iter().flatten().map(|meta| meta.location).collect();
+    paged.sort();
+    let mut listed: Vec<Location> = store.list_all(&root).await.unwrap().into_iter().map(|meta| meta.location).collect();
+    listed.sort();
+    assert_eq!((paged.len(), &paged), (3000, &listed));
+    fs::write(folder.path().join("line\nbreak"), "x").unwrap();
+    assert_eq!(store.list_pages(&root).try_collect::<Vec<_>>().await.unwrap_err().kind(), Kind::Unsupported);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{Error, ListResult, ObjectMeta, Result};
 
 use super::{disk_path, failure, object_meta};
@@ -29,33 +29,28 @@ impl Walk {
     pub(super) fn new(folder: Path, after: Option<Path>) -> Self {
         Self { after, open: None, pending: vec![folder] }
     }
+}
 
-    /// Whether no key at or below `key` can sort after the wanted one.
-    fn is_before(&self, key: &Path, is_folder: bool) -> bool {
-        let Some(after) = self.after.as_ref().map(AsRef::as_ref) else { return false };
-        let key: &str = key.as_ref();
-        if !is_folder {
-            return key <= after;
-        }
-        let below = format!("{key}/");
-        below.as_str() <= after && !after.starts_with(&below)
+/// Whether no key at or below `key` can sort after `after`.
+fn is_before(key: &Path, is_folder: bool, after: &Path) -> bool {
+    let (key, after): (&str, &str) = (key.as_ref(), after.as_ref());
+    if !is_folder {
+        return key <= after;
     }
+    let below = format!("{key}/");
+    below.as_str() <= after && !after.starts_with(&below)
+}
 
-    fn take(&mut self, folder: &Path, entry: io::Result<DirEntry>) -> Result<Option<ObjectMeta>> {
-        let entry = entry.map_err(|e| failure(e, &disk_path(folder)))?;
-        let key = child(folder, &entry)?;
-        if self.is_before(&key, entry.file_type().map_or(true, |kind| !kind.is_file())) {
-            return Ok(None);
-        }
-        match look(key, &entry)? {
-            Some(Found::File(key, metadata)) => Ok((!self.is_before(&key, false)).then(|| object_meta(key, &metadata))),
-            Some(Found::Folder(key)) => {
-                self.pending.push(key);
-                Ok(None)
-            }
-            None => Ok(None),
-        }
+/// What an entry of `folder` is, if it is wanted.
+fn take(folder: &Path, entry: io::Result<DirEntry>, after: Option<&Path>) -> Result<Option<Found>> {
+    let entry = entry.map_err(|e| failure(e, &disk_path(folder)))?;
+    let key = child(folder, &entry)?;
+    let is_before = |key: &Path, is_folder| after.is_some_and(|after| is_before(key, is_folder, after));
+    if after.is_some() && is_before(&key, entry.file_type().map_or(true, |kind| !kind.is_file())) {
+        return Ok(None);
     }
+    let found = look(key, &entry)?;
+    Ok(found.filter(|found| !matches!(found, Found::File(key, _) if is_before(key, false))))
 }
 
 impl Iterator for Walk {
@@ -75,10 +70,10 @@ impl Iterator for Walk {
                 self.open = None;
                 continue;
             };
-            let folder = folder.clone();
-            match self.take(&folder, entry) {
+            match take(folder, entry, self.after.as_ref()) {
+                Ok(Some(Found::File(key, metadata))) => return Some(Ok(object_meta(key, &metadata, None))),
+                Ok(Some(Found::Folder(key))) => self.pending.push(key),
                 Ok(None) => {}
-                Ok(Some(object)) => return Some(Ok(object)),
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -92,7 +87,7 @@ pub(super) fn children(folder: &Path) -> Result<ListResult> {
         let entry = entry.map_err(|e| failure(e, &disk_path(folder)))?;
         match look(child(folder, &entry)?, &entry)? {
             Some(Found::Folder(key)) => drop(folders.insert(key)),
-            Some(Found::File(key, metadata)) => objects.push(object_meta(key, &metadata)),
+            Some(Found::File(key, metadata)) => objects.push(object_meta(key, &metadata, None)),
             None => {}
         }
     }
@@ -117,8 +112,8 @@ fn child(folder: &Path, entry: &DirEntry) -> Result<Path> {
     };
     let name = entry.file_name();
     let name = name.to_str().ok_or_else(unspeakable)?;
-    let key = if folder.is_root() { name.to_string() } else { format!("{folder}/{name}") };
-    Path::parse(key).map_err(|_| unspeakable())
+    // The folder is a key already: only what is new is looked at.
+    PathPart::parse(name).map(|part| folder.clone().join(part)).map_err(|_| unspeakable())
 }
 
 /// What `entry` is, links followed; `None` if it is neither file nor folder, leads nowhere or back upwards, or is gone by now.

@@ -114,9 +114,15 @@ fn ended(text: &mut String, document: &ExpireDocument, report: &Report, outcome:
     };
     line(text, &format!("{word} in {}", elapsed(document.elapsed_ms)));
     if matches!(outcome, Outcome::Landed | Outcome::Partial) {
-        line(text, &format!("{} {}", paint.bold("deleted"), kinds(&report.deleted, report.bytes_freed)));
+        line(text, &format!("{} {}", paint.bold("deleted"), kinds(&report.deleted, report.bytes_freed.plus(report.bytes_noncurrent))));
+    }
+    if !report.bytes_noncurrent.is_zero() {
+        line(text, &format!("{} {}: the bucket keeps them as noncurrent versions", paint.warn("not freed"), report.bytes_noncurrent));
     }
     left(text, &report.left, paint);
+    if report.already_gone > 0 {
+        line(text, &format!("{} {}: not there any more", paint.warn("not found"), plural(report.already_gone, "file")));
+    }
     if report.spared > 0 {
         line(text, &format!("{} {}: in use again", paint.warn("leave"), plural(report.spared, "file")));
     }

@@ -36,8 +36,8 @@ pub struct OrphansArgs {
     /// Search this folder of the table alone; folders of data and metadata outside the table's own are searched only so
     #[arg(long, value_name = "PREFIX")]
     pub location: Option<String>,
-    /// Look at the files of this list instead of listing: S3 Inventory (CSV, packed or not, or its manifest.json), CSV or JSON lines of key, size and
-    /// last_modified; each orphan is looked at again before it is deleted
+    /// Look at the files of this list instead of listing: S3 Inventory (CSV, packed or not, Parquet, ORC, or its manifest.json), or CSV, Parquet, ORC
+    /// or JSON lines of key, size and last_modified; each orphan is looked at again before it is deleted
     #[arg(long, value_name = "FILE")]
     pub inventory: Option<String>,
     /// Move files here instead of deleting them

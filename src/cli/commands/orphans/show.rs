@@ -85,7 +85,14 @@ fn ended(text: &mut String, document: &OrphansDocument, report: &Report, paint: 
     let word = if document.outcome == Outcome::Landed { paint.good(&what) } else { paint.warn(&what) };
     let memory = Bytes(document.peak_memory_bytes);
     let time = elapsed(document.elapsed_ms);
-    let (number, bytes) = if report.restored > 0 { (report.restored, document.plan.bytes) } else { (report.deleted, report.bytes_freed) };
+    let (number, bytes) = if report.restored > 0 {
+        (report.restored, document.plan.bytes)
+    } else {
+        (report.deleted, report.bytes_freed.plus(report.bytes_noncurrent))
+    };
+    if !report.bytes_noncurrent.is_zero() {
+        line(text, &format!("{} {}: the bucket keeps them as noncurrent versions", paint.warn("not freed"), report.bytes_noncurrent));
+    }
     line(text, &format!("{word} {}, {bytes}, in {time}, peak memory {memory}", plural(number, "file")));
 }
 

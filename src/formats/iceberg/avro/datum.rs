@@ -129,9 +129,50 @@ pub(crate) fn decode(shape: &Shape, input: &mut &[u8]) -> Result<Datum> {
             Datum::Union(branch, Box::new(decode(shape, input)?))
         }
         Shape::Record(record) => {
-            let values: Result<Vec<Datum>> = record.fields.iter().map(|(_, shape)| decode(shape, input)).collect();
-            Datum::Record(values?)
+            let mut values = Vec::with_capacity(record.fields.len());
+            for (_, shape) in &record.fields {
+                values.push(decode(shape, input)?);
+            }
+            Datum::Record(values)
         }
+        Shape::Skipped(inner) => {
+            skip(inner, input)?;
+            Datum::Null
+        }
+    })
+}
+
+/// Takes one value of `shape` off the front of `input` without keeping it. Texts are not looked at.
+fn skip(shape: &Shape, input: &mut &[u8]) -> Result<()> {
+    match shape {
+        Shape::Null => {}
+        Shape::Boolean => drop(take(input, 1)?),
+        Shape::Int | Shape::Long | Shape::Enum => drop(long(input)?),
+        Shape::Float => drop(take(input, 4)?),
+        Shape::Double => drop(take(input, 8)?),
+        Shape::Bytes | Shape::String => drop(sized(input)?),
+        Shape::Fixed(size) => drop(take(input, *size)?),
+        Shape::Array(item) => skip_blocks(input, |input| skip(item, input))?,
+        Shape::Map(value) => skip_blocks(input, |input| {
+            sized(input)?;
+            skip(value, input)
+        })?,
+        Shape::Union(branches) => {
+            let branch = usize::try_from(long(input)?).map_err(|_| short())?;
+            skip(branches.get(branch).ok_or_else(short)?, input)?;
+        }
+        Shape::Record(record) => record.fields.iter().try_for_each(|(_, shape)| skip(shape, input))?,
+        Shape::Skipped(inner) => skip(inner, input)?,
+    }
+    Ok(())
+}
+
+fn skip_blocks(input: &mut &[u8], mut item: impl FnMut(&mut &[u8]) -> Result<()>) -> Result<()> {
+    let mut items = 0;
+    blocks(input, |input| {
+        item(input)?;
+        items += 1;
+        Ok(items)
     })
 }
 
@@ -181,6 +222,12 @@ pub(super) fn text(input: &mut &[u8]) -> Result<String> {
 
 /// Takes a zig-zag number off the front.
 pub(super) fn long(input: &mut &[u8]) -> Result<i64> {
+    // Most numbers are small.
+    if let [byte @ 0..0x80, rest @ ..] = *input {
+        *input = rest;
+        let raw = i64::from(*byte);
+        return Ok((raw >> 1) ^ -(raw & 1));
+    }
     let mut raw = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = *take(input, 1)?.first().ok_or_else(short)?;
@@ -305,6 +352,31 @@ mod tests {
             let mut out = Vec::new();
             put_long(value, &mut out);
             assert_eq!(long(&mut out.as_slice()).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_ends_where_what_is_read_does() {
+        let pair = |key, value| Shape::Record(RecordShape { fields: vec![("k".into(), key), ("v".into(), value)] }.into());
+        let shape = pair(
+            Shape::Array(Shape::Union(vec![Shape::Null, pair(Shape::Int, Shape::Bytes)].into()).into()),
+            pair(Shape::Map(Shape::Fixed(2).into()), pair(Shape::Double, pair(Shape::String, pair(Shape::Boolean, Shape::Float)))),
+        );
+        let entry = |n: i64| Datum::Record(vec![Datum::Long(n), Datum::Bytes(vec![1; 200])]);
+        let texts = Datum::Record(vec![Datum::Text("x".into()), Datum::Record(vec![Datum::Bool(true), Datum::Float(1.5)])]);
+        let map = Datum::Map(vec![("a".into(), Datum::Bytes(vec![1, 2])), ("b".into(), Datum::Bytes(vec![3, 4]))]);
+        let inner = Datum::Record(vec![map, Datum::Record(vec![Datum::Double(0.5), texts])]);
+        let value = Datum::Record(vec![Datum::Array(vec![Datum::Null, entry(1), entry(70_000)]), inner]);
+        let mut bytes = Vec::new();
+        encode(&shape, &value, &mut bytes).unwrap();
+        bytes.push(9);
+        let mut read = bytes.as_slice();
+        decode(&shape, &mut read).unwrap();
+        let mut passed = bytes.as_slice();
+        assert_eq!(decode(&Shape::Skipped(shape.clone().into()), &mut passed).unwrap(), Datum::Null);
+        assert_eq!((read, passed), ([9].as_slice(), [9].as_slice()));
+        for end in 0..bytes.len() - 1 {
+            assert!(skip(&shape, &mut &bytes[..end]).is_err(), "cut at {end}");
         }
     }
 

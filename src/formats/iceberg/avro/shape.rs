@@ -45,6 +45,8 @@ pub(crate) enum Shape {
     Union(Arc<[Self]>),
     /// fields in order
     Record(Arc<RecordShape>),
+    /// a value that nobody asks for: it is passed over and read as null
+    Skipped(Arc<Self>),
 }
 
 /// The fields of a record.
@@ -62,6 +64,23 @@ impl RecordShape {
 }
 
 impl Shape {
+    /// The same, passing over the fields of the record in the record's field `member` that `keep` does not choose by their names.
+    #[must_use]
+    pub(crate) fn narrowed(&self, member: &str, keep: impl Fn(&str) -> bool) -> Self {
+        let Self::Record(outer) = self else { return self.clone() };
+        let skip = |(name, shape): &(String, Self)| match keep(name) {
+            true => (name.clone(), shape.clone()),
+            false => (name.clone(), Self::Skipped(Arc::new(shape.clone()))),
+        };
+        let narrow = |(name, shape): &(String, Self)| match shape {
+            Self::Record(inner) if name == member => {
+                (name.clone(), Self::Record(Arc::new(RecordShape { fields: inner.fields.iter().map(skip).collect() })))
+            }
+            other => (name.clone(), other.clone()),
+        };
+        Self::Record(Arc::new(RecordShape { fields: outer.fields.iter().map(narrow).collect() }))
+    }
+
     /// Reads the JSON form of a schema.
     ///
     /// # Errors

@@ -3,10 +3,17 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value as Json;
 
+use crate::units::{Timestamp, parse_time};
+
 /// Names that columns of keys, sizes and times go by, in lower case without separators.
 const KEYS: &[&str] = &["key", "path", "filepath", "name", "location", "uri"];
 const SIZES: &[&str] = &["size", "length", "contentlength"];
 const TIMES: &[&str] = &["lastmodified", "lastmodifieddate", "modified", "mtime"];
+/// Flags of rows that are no files any more, or none at all, by what they then say: versions and marks of deletion (S3), and what Azure adds.
+const GONE: &[(&str, bool)] =
+    &[("islatest", false), ("isdeletemarker", true), ("iscurrentversion", false), ("deleted", true), ("hdiisfolder", true)];
+/// Older states of a file in Azure have a time of their own.
+const SNAPSHOT: &str = "snapshot";
 
 /// A row, as texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +24,8 @@ pub(super) struct Row {
     pub(super) key: String,
     /// Bytes.
     pub(super) size: Option<String>,
-    /// When it was written.
-    pub(super) modified: Option<String>,
+    /// When it was written; a time that cannot be understood is one that is not known.
+    pub(super) modified: Option<Timestamp>,
     /// Whether it is an older version or a mark of deletion.
     pub(super) is_gone: bool,
 }
@@ -29,11 +36,24 @@ pub(super) struct Columns {
     bucket: Option<usize>,
     key: usize,
     size: Option<usize>,
-    modified: usize,
-    is_latest: Option<usize>,
-    is_delete_marker: Option<usize>,
-    /// S3 Inventory writes keys as in URLs.
+    pub(super) modified: usize,
+    /// Flags, and what they say of rows that are no files.
+    gone: Vec<(usize, bool)>,
+    snapshot: Option<usize>,
+    /// S3 Inventory writes keys as in URLs where it writes CSV.
     encoded: bool,
+}
+
+/// Whether a column of this name is looked at.
+pub(super) fn is_known(name: &str) -> bool {
+    let name = plain(name);
+    let name = name.as_str();
+    [KEYS, SIZES, TIMES, &["bucket", SNAPSHOT]].iter().any(|known| known.contains(&name)) || GONE.iter().any(|(flag, _)| *flag == name)
+}
+
+/// The time that `text` is.
+fn time(text: &str) -> Option<Timestamp> {
+    parse_time(text, Some("UTC")).ok()
 }
 
 fn plain(name: &str) -> String {
@@ -51,10 +71,15 @@ impl Columns {
             key: at(KEYS)?,
             size: at(SIZES),
             modified: at(TIMES)?,
-            is_latest: at(&["islatest"]),
-            is_delete_marker: at(&["isdeletemarker"]),
+            gone: GONE.iter().filter_map(|(flag, says)| Some((at(&[flag])?, *says))).collect(),
+            snapshot: at(&[SNAPSHOT]),
             encoded: bucket.is_some(),
         })
+    }
+
+    /// The same, with keys that are written as they are.
+    pub(super) fn literal(self) -> Self {
+        Self { encoded: false, ..self }
     }
 
     /// The columns as the first row tells, and whether that names them. Without names: key, size, time; or what S3 Inventory writes.
@@ -78,15 +103,16 @@ impl Columns {
     /// The row of `fields`; `None` if one is missing.
     pub(super) fn row(&self, fields: &[String]) -> Option<Row> {
         let get = |at: Option<usize>| at.and_then(|at| fields.get(at)).filter(|text| !text.is_empty()).cloned();
-        let is = |at: Option<usize>, word: &str| get(at).is_some_and(|text| text.eq_ignore_ascii_case(word));
+        let says =
+            |(at, flag): &(usize, bool)| get(Some(*at)).is_some_and(|text| text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }));
         let key = get(Some(self.key))?;
         let key = if self.encoded { percent_decode_str(&key.replace('+', " ")).decode_utf8().ok()?.into_owned() } else { key };
         Some(Row {
             bucket: get(self.bucket),
             key,
             size: get(self.size),
-            modified: get(Some(self.modified)),
-            is_gone: is(self.is_latest, "false") || is(self.is_delete_marker, "true"),
+            modified: get(Some(self.modified)).and_then(|text| time(&text)),
+            is_gone: self.gone.iter().any(says) || get(self.snapshot).is_some(),
         })
     }
 }
@@ -97,13 +123,13 @@ impl Row {
         let members = object.as_object()?;
         let find = |known: &[&str]| members.iter().find(|(name, _)| known.contains(&plain(name).as_str())).map(|(_, value)| value);
         let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-        let is = |known: &str, flag: bool| find(&[known]).and_then(Json::as_bool) == Some(flag);
+        let says = |(known, flag): &(&str, bool)| find(&[known]).and_then(Json::as_bool) == Some(*flag);
         Some(Self {
             bucket: find(&["bucket"]).map(text),
             key: find(KEYS)?.as_str()?.to_string(),
             size: find(SIZES).map(text),
-            modified: Some(text(find(TIMES)?)),
-            is_gone: is("islatest", false) || is("isdeletemarker", true),
+            modified: time(&text(find(TIMES)?)),
+            is_gone: GONE.iter().any(says),
         })
     }
 }

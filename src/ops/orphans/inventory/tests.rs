@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_cast::cast;
+use arrow_schema::{DataType, TimeUnit};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -98,7 +102,90 @@ async fn lists_without_the_needed_columns_or_in_other_formats_are_refused() {
     {
         assert_eq!(read_as(name, text.as_bytes()).await.unwrap_err().kind(), Kind::Usage, "{text}");
     }
-    assert_eq!(read_as("/i.parquet", b"PAR1").await.unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(read_as("/i.avro", b"Obj").await.unwrap_err().kind(), Kind::Unsupported);
+}
+
+/// A batch as S3 writes it: an older version, a mark of deletion, a file of another bucket, and one whose time is not told.
+fn inventory(times: ArrayRef) -> RecordBatch {
+    let texts = |values: [&str; 5]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let flags = |values: [bool; 5]| Arc::new(BooleanArray::from(values.to_vec())) as ArrayRef;
+    RecordBatch::try_from_iter([
+        ("bucket", texts(["b", "b", "b", "other", "b"])),
+        ("key", texts(["w/t/p=a%20b/f+g", "w/t/f", "w/t/g", "w/t/h", "w/t/i"])),
+        ("version_id", texts(["v2", "v1", "v3", "v4", "v5"])),
+        ("is_latest", flags([true, false, true, true, true])),
+        ("is_delete_marker", flags([false, false, true, false, false])),
+        ("size", Arc::new(Int64Array::from(vec![Some(7), Some(8), None, Some(9), Some(10)])) as ArrayRef),
+        ("last_modified_date", times),
+        ("storage_class", texts(["STANDARD"; 5])),
+    ])
+    .unwrap()
+}
+
+fn parquet(batch: &RecordBatch) -> Vec<u8> {
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+const DAY_MS: i64 = 1_767_312_000_000;
+
+#[tokio::test]
+async fn inventories_in_parquet_and_orc_are_read_with_keys_as_they_are_and_old_versions_passed_over() {
+    let times = TimestampMillisecondArray::from(vec![Some(DAY_MS), Some(DAY_MS), Some(DAY_MS), Some(DAY_MS), None]);
+    let batch = inventory(Arc::new(times));
+    let unknown = Listed { modified: None, ..file("w/t/i", 10) };
+    let wanted = [file("w/t/p=a%20b/f+g", 7), unknown];
+    assert_eq!(read_as("/i.parquet", &parquet(&batch)).await.unwrap(), wanted);
+    let nanos = cast(batch.column(6), &DataType::Timestamp(TimeUnit::Nanosecond, None)).unwrap();
+    let batch = inventory(nanos);
+    let mut orc = Vec::new();
+    let mut writer = orc_rust::ArrowWriterBuilder::new(&mut orc, batch.schema()).try_build().unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert_eq!(read_as("/i.orc", &orc).await.unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn a_manifest_may_lead_to_parquet() {
+    let store = Store::new(Arc::new(Memory(Arc::new(InMemory::new()))));
+    let manifest = r#"{"sourceBucket":"b","destinationBucket":"arn:aws:s3:::dest","fileFormat":"Parquet",
+        "fileSchema":"message s3.inventory { required binary bucket (UTF8); }","files":[{"key":"inv/1.parquet"},{"key":"inv/2.parquet"}]}"#;
+    store.put(&place("s3://dest/inv/manifest.json"), manifest.into()).await.unwrap();
+    for part in [1, 2] {
+        let texts = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let columns = [("key", texts(format!("w/t/f{part}"))), ("last_modified", texts(DAY.into())), ("size", texts(format!("{part}")))];
+        let bytes = parquet(&RecordBatch::try_from_iter(columns).unwrap());
+        store.put(&place(&format!("s3://dest/inv/{part}.parquet")), bytes.into()).await.unwrap();
+    }
+    assert_eq!(read(&store, "s3://dest/inv/manifest.json").await.unwrap(), [file("w/t/f1", 1), file("w/t/f2", 2)]);
+}
+
+#[tokio::test]
+async fn a_number_is_no_time_and_a_file_that_is_no_inventory_is_refused() {
+    let numbers = Arc::new(Int64Array::from(vec![DAY_MS; 5]));
+    let files = read_as("/i.parquet", &parquet(&inventory(numbers))).await.unwrap();
+    assert!(files.len() == 2 && files.iter().all(|file| file.modified.is_none()));
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>((0..5).map(|_| Some([Some(1)])));
+    let error = read_as("/i.parquet", &parquet(&inventory(Arc::new(lists)))).await.err();
+    assert!(error.is_none_or(|error| error.kind() == Kind::Usage));
+    let other = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    assert_eq!(read_as("/i.parquet", &parquet(&other)).await.unwrap_err().kind(), Kind::Usage);
+    let whole = parquet(&inventory(Arc::new(TimestampMillisecondArray::from(vec![DAY_MS; 5]))));
+    for end in [0, 4, 40, whole.len() / 2, whole.len() - 1] {
+        assert_eq!(read_as("/i.parquet", &whole[..end]).await.unwrap_err().kind(), Kind::Corrupt, "cut at {end}");
+        assert_eq!(read_as("/i.orc", &whole[..end]).await.unwrap_err().kind(), Kind::Corrupt, "cut at {end}");
+    }
+}
+
+#[tokio::test]
+async fn azure_s_inventory_of_blobs_is_read_without_older_states_and_folders() {
+    let text = format!(
+        "Name,Creation-Time,Last-Modified,Content-Length,Snapshot,IsCurrentVersion,Deleted,hdi_isfolder\n\
+         w/t/f,{DAY},{DAY},7,,true,,\nw/t/f,{DAY},{DAY},6,2026-01-01T00:00:00Z,,,\nw/t/g,{DAY},{DAY},5,,false,,\n\
+         w/t/h,{DAY},{DAY},4,,,true,\nw/t/p,{DAY},{DAY},0,,,,true\n"
+    );
+    assert_eq!(read_as("/i.csv", text.as_bytes()).await.unwrap(), [file("w/t/f", 7)]);
 }
 
 #[tokio::test]

@@ -8,20 +8,41 @@ use crate::location::Location;
 
 /// Hashes are told apart into so many parts by their first byte, so that a part that grows moves little.
 const PARTS: usize = 256;
-/// The lowest bits of an entry say which prefix the path has; the others are a hash of the path.
+/// The lowest bits of an entry say which prefix the path has; those above are a hash of the path.
 const PREFIX_BITS: u32 = 16;
+/// The first byte of the hash.
+const PART_BYTE: usize = 6;
 
-/// 128 bits of a text. Two texts with the same bits only make one of two files stay that could go.
+/// 64 bits of a text, above the room for a prefix. Two texts with the same bits only make one of two files stay that could go.
 fn hash(text: &str) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, text).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(1) << 64 | half(2)
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    u128::from(hasher.finish()) << PREFIX_BITS
 }
 
-/// A sorted set of 128-bit numbers.
+/// How many of `entries`, which are sorted, lie below `entry`. Hashes lie evenly: the search begins where it would be then, and doubles its steps
+/// from there. Halving the whole would look at memory all over.
+fn first_not_below(entries: &[u128], entry: u128) -> usize {
+    let share = u128::from(
+        entry.to_be_bytes().get(PART_BYTE + 1..PART_BYTE + 5).map_or(0, |bytes| bytes.iter().fold(0, |n, b| n << 8 | u32::from(*b))),
+    );
+    let guess = usize::try_from((share * entries.len() as u128) >> 32).unwrap_or(0);
+    let (mut low, mut high, mut step) = (guess, guess, 16);
+    while low > 0 && entries.get(low - 1).is_some_and(|known| *known >= entry) {
+        high = low;
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 16;
+    while entries.get(high).is_some_and(|known| *known < entry) {
+        low = high;
+        high = high.saturating_add(step).min(entries.len());
+        step *= 2;
+    }
+    low + entries.get(low..high).unwrap_or_default().partition_point(|known| *known < entry)
+}
+
+/// A sorted set of numbers of 80 bits.
 #[derive(Debug)]
 struct Compact {
     parts: Vec<Part>,
@@ -63,7 +84,7 @@ impl Default for Compact {
 
 impl Compact {
     fn part_of(entry: u128) -> usize {
-        usize::from(entry.to_be_bytes()[0])
+        usize::from(entry.to_be_bytes()[PART_BYTE])
     }
 
     fn insert(&mut self, entry: u128) {
@@ -79,7 +100,7 @@ impl Compact {
     /// The entries that begin as `entry` does, down to the last `low` bits. The set must be sealed.
     fn like(&self, entry: u128, low: u32) -> impl Iterator<Item = u128> + '_ {
         let entries = self.parts.get(Self::part_of(entry)).map(|part| part.entries.as_slice()).unwrap_or_default();
-        let start = entries.partition_point(|known| known >> low < entry >> low);
+        let start = first_not_below(entries, entry >> low << low);
         let rest = entries.get(start..).unwrap_or_default();
         rest.iter().copied().take_while(move |known| known >> low == entry >> low)
     }
@@ -121,9 +142,16 @@ impl Prefix {
         Self { scheme, authority: canonical(place.authority(), &equal.authorities).to_string() }
     }
 
-    /// Whether both may name one storage: a name without an authority means whichever there is.
-    fn agrees(&self, other: &Self) -> bool {
-        self.scheme == other.scheme && (self.authority == other.authority || self.authority.is_empty() || other.authority.is_empty())
+    /// Whether this is the prefix of `place`.
+    fn is_of(&self, place: &Location, equal: &Equal) -> bool {
+        self.scheme == canonical(place.scheme(), &equal.schemes) && self.authority == canonical(place.authority(), &equal.authorities)
+    }
+
+    /// Whether `place` may lie on this storage: a name without an authority means whichever there is.
+    fn may_hold(&self, place: &Location, equal: &Equal) -> bool {
+        let authority = canonical(place.authority(), &equal.authorities);
+        self.scheme == canonical(place.scheme(), &equal.schemes)
+            && (self.authority == authority || self.authority.is_empty() || authority.is_empty())
     }
 }
 
@@ -164,7 +192,7 @@ impl Held {
     /// `Unsupported` if files lie on more storages than can be told apart.
     pub fn add(&mut self, place: &Location) -> Result<()> {
         let prefix = self.prefix(place)?;
-        self.paths.insert(hash(place.path()) >> PREFIX_BITS << PREFIX_BITS | u128::from(prefix));
+        self.paths.insert(hash(place.path()) | u128::from(prefix));
         if let Some(folded) = fold(place.path()) {
             self.folded.insert(hash(&folded));
         }
@@ -172,13 +200,12 @@ impl Held {
     }
 
     fn prefix(&mut self, place: &Location) -> Result<u16> {
-        let wanted = Prefix::of(place, &self.equal);
-        let known = self.prefixes.get(self.last) == Some(&wanted);
-        if !known {
-            self.last = match self.prefixes.iter().position(|prefix| *prefix == wanted) {
+        let is_it = |prefix: &Prefix| prefix.is_of(place, &self.equal);
+        if !self.prefixes.get(self.last).is_some_and(is_it) {
+            self.last = match self.prefixes.iter().position(is_it) {
                 Some(at) => at,
                 None => {
-                    self.prefixes.push(wanted);
+                    self.prefixes.push(Prefix::of(place, &self.equal));
                     self.prefixes.len() - 1
                 }
             };
@@ -205,11 +232,10 @@ impl Held {
     /// What is held of `place`.
     pub fn of(&self, place: &Location) -> Hold {
         let wanted = hash(place.path());
-        let mut own: Option<Prefix> = None;
         let mut elsewhere = None;
         for entry in self.paths.like(wanted, PREFIX_BITS) {
             let Some(prefix) = usize::try_from(entry & 0xffff).ok().and_then(|at| self.prefixes.get(at)) else { return Hold::Held };
-            if own.get_or_insert_with(|| Prefix::of(place, &self.equal)).agrees(prefix) {
+            if prefix.may_hold(place, &self.equal) {
                 return Hold::Held;
             }
             elsewhere = Some(prefix.clone());
@@ -283,6 +309,17 @@ mod tests {
         }
         for spelled in ["/t/p=a b/ff", "/t/p=u/g", "/t/p=x y/h"] {
             assert_eq!(held.of(&place(spelled)), Hold::None, "{spelled}");
+        }
+    }
+
+    #[test]
+    fn entries_are_found_wherever_they_lie() {
+        let even: Vec<u128> = (0..2000).map(|n| n << 60).collect();
+        let crowded: Vec<u128> = (0..2000).map(|n| (1 << 71) + n * 3).collect();
+        for entries in [&even, &crowded, &vec![], &vec![7]] {
+            for entry in entries.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry + 1]).chain([0, 1 << 79, u128::MAX]) {
+                assert_eq!(first_not_below(entries, entry), entries.partition_point(|known| *known < entry), "{entry}");
+            }
         }
     }
 
