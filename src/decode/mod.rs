@@ -6,6 +6,8 @@
 mod avro;
 mod orc;
 
+pub(crate) use avro::Packing;
+
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,58 +1,158 @@
 //! Tables in memory, read as the tool reads them.
 
 use std::cell::RefCell;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use otf::error::{Error, Result};
-use otf::formats::Table;
+use otf::engine::scan::{FileScan, FileScanner, Scanner};
+use otf::error::{Error, Kind, Result};
+use otf::formats::{OutputWishes, Table, TableVersion};
 use otf::location::Location;
-use otf::model::{DataFile, Reach};
+use otf::model::{DataFile, Reach, RowDeletes};
 use otf::store::{Resolve, Store};
-use tokio::runtime::{Builder, Runtime};
+use otf::units::Bytes as Size;
+use tokio::runtime::{Builder, Handle, Runtime};
 
-struct OneStore(Arc<dyn ObjectStore>);
+/// Objects by name.
+pub(super) type Objects = Vec<(String, Bytes)>;
+/// Opens a table.
+pub(super) type Open = fn(&Store, Location) -> Box<dyn Table>;
+
+/// Data files that are read with their deletes: more of them would only be slower.
+const MOST_FILES: usize = 16;
+/// What reading a file may use.
+pub(super) const MEMORY: Size = Size(16 << 20);
+
+struct OneStore(Arc<InMemory>);
 
 impl Resolve for OneStore {
     fn resolve(&self, location: &Location) -> Result<(Arc<dyn ObjectStore>, Path)> {
         let path = Path::parse(location.path()).map_err(|e| Error::usage("no such name").because(e))?;
-        Ok((Arc::clone(&self.0), path))
+        Ok((Arc::clone(&self.0) as Arc<dyn ObjectStore>, path))
     }
 }
 
-thread_local! {
-    static RUNTIME: RefCell<Runtime> = RefCell::new(Builder::new_current_thread().build().unwrap());
+/// How far a table is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Everything but rows.
+    Metadata,
+    /// Rows, too.
+    Rows,
 }
 
-/// Reads everything that a table of these objects has: files with statistics, deletes, and what fsck looks at.
-pub(super) fn read(root: &str, objects: Vec<(String, Bytes)>, open: fn(Store, Location) -> Box<dyn Table>) {
+thread_local! {
+    static RUNTIME: RefCell<Runtime> = RefCell::new(Builder::new_current_thread().max_blocking_threads(4).build().unwrap());
+}
+
+/// Runs `work` on this thread, over a store with `objects` at `root`.
+pub(super) fn with_store<W: AsyncFnOnce(Store, Location)>(root: &str, objects: Objects, work: W) {
     RUNTIME.with_borrow(|runtime| {
         runtime.block_on(async {
             let memory = InMemory::new();
             let root = Location::parse(root).unwrap();
             for (name, bytes) in objects {
-                let path = Path::parse(root.child(&name).path()).unwrap();
+                // A name that no object can have is none.
+                let Ok(path) = Path::parse(root.child(&name).path()) else { continue };
                 memory.put(&path, PutPayload::from_bytes(bytes)).await.unwrap();
             }
-            let table = open(Store::new(Arc::new(OneStore(Arc::new(memory)))), root);
-            let Ok(version) = table.load().await else { return };
-            let mut files: Vec<DataFile> = Vec::new();
-            let mut stream = version.files(true);
-            while let Some(file) = stream.next().await {
-                files.extend(file);
-            }
-            drop(stream);
-            files.truncate(16);
-            for file in &files {
-                drop(version.row_deletes(std::slice::from_ref(file)).await);
-                drop(version.output(&file.partition, &otf::formats::OutputWishes::default()));
-            }
-            drop(version.rewritable());
-            drop(version.check(Reach::EveryVersion, &mut |_| {}).await);
+            work(Store::new(Arc::new(OneStore(Arc::new(memory)))), root).await;
         });
     });
+}
+
+/// What `result` holds. An error is an answer like any other, but for one that blames the tool itself: a panic that was caught, a broken rule.
+pub(crate) fn sound<T>(result: Result<T>) -> Option<T> {
+    assert!(!result.as_ref().is_err_and(|error| error.kind() == Kind::Bug), "{:?}", result.err());
+    result.ok()
+}
+
+/// Reads everything that a table of these objects has: files with statistics, deletes, history, and what fsck looks at.
+pub(super) fn read(root: &str, objects: Objects, depth: Depth, open: Open) {
+    with_store(root, objects, async |store, root| {
+        let table = open(&store, root);
+        let Some(version) = sound(table.load().await) else { return };
+        let files = files(&*version).await;
+        for file in &files {
+            let deletes = sound(version.row_deletes(std::slice::from_ref(file)).await).and_then(|mut all| all.pop());
+            sound(version.output(&file.partition, &OutputWishes::default()));
+            if let Some(deletes) = deletes.filter(|_| depth == Depth::Rows) {
+                rows(&store, &*version, file, deletes).await;
+            }
+        }
+        sound(version.rewritable());
+        sound(version.retention());
+        sound(version.bookkeeping().await);
+        drop((version.references(), version.timeline(), version.defaults(), version.state_id()));
+        sound(version.history().try_for_each(async |_| Ok(())).await);
+        sound(version.holdings().try_for_each(async |_| Ok(())).await);
+        sound(version.check(Reach::EveryVersion, &mut |_| {}).await);
+    });
+}
+
+async fn files(version: &dyn TableVersion) -> Vec<DataFile> {
+    let mut files = Vec::new();
+    let mut stream = version.files(true);
+    while let Some(file) = stream.next().await {
+        match sound(file) {
+            Some(file) if files.len() < MOST_FILES => files.push(file),
+            _ => {}
+        }
+    }
+    files
+}
+
+async fn rows(store: &Store, version: &dyn TableVersion, file: &DataFile, deletes: RowDeletes) {
+    let (Some(reading), Some(constants)) = (sound(version.reading()), sound(version.constants(&file.partition))) else { return };
+    let scan =
+        FileScan { file: file.clone(), deletes, schema: Arc::new(reading.schema), matching: reading.matching, constants, filter: None };
+    read_rows(store, scan).await;
+}
+
+/// Reads the rows of a file.
+pub(super) async fn read_rows(store: &Store, scan: FileScan) {
+    let scanner = FileScanner::new(store.clone(), MEMORY, Handle::current());
+    sound(scanner.scan(scan).try_for_each(async |_| Ok(())).await);
+}
+
+/// The folder of fixtures.
+pub(crate) fn fixtures() -> PathBuf {
+    let mut folders = FsPath::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("fixtures"));
+    folders.find(|folder| folder.is_dir()).unwrap()
+}
+
+/// The objects of a fixture's `folders`, read once.
+pub(super) fn fixture(name: &'static str, folders: &[&str]) -> Objects {
+    thread_local! {
+        static KNOWN: RefCell<Vec<(&'static str, Objects)>> = const { RefCell::new(Vec::new()) };
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if let Some((_, objects)) = known.iter().find(|(known, _)| *known == name) {
+            return objects.clone();
+        }
+        let mut objects = Vec::new();
+        for folder in folders {
+            for entry in std::fs::read_dir(fixtures().join(name).join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
+                    objects.push((name, Bytes::from(std::fs::read(&path).unwrap())));
+                }
+            }
+        }
+        known.push((name, objects.clone()));
+        objects
+    })
+}
+
+/// `objects` with the first whose name begins with `part` replaced.
+pub(super) fn replaced(mut objects: Objects, part: &str, data: impl Into<Bytes>) -> Objects {
+    let found = objects.iter_mut().find(|(name, _)| name.starts_with(part)).unwrap();
+    found.1 = data.into();
+    objects
 }

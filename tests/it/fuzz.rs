@@ -7,7 +7,8 @@ mod targets;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-use targets::{TARGETS, fixtures};
+use targets::words::WORDS;
+use targets::{all, seeds};
 
 /// No input may take longer: what takes so long here takes hours on a larger file.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -15,63 +16,6 @@ const LONGEST: Duration = Duration::from_secs(10);
 const MOST_MEMORY: u64 = 2 << 30;
 /// Inputs are cut to this length.
 const LARGEST: usize = 64 << 10;
-
-/// Words that parsers have something to do with.
-const WORDS: &[&str] = &[
-    "null",
-    "true",
-    "-1",
-    "0",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "18446744073709551616",
-    "1e999",
-    "-0.0",
-    "NaN",
-    "\"\"",
-    "{}",
-    "[]",
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    "\\u0000",
-    "\\ud800",
-    "%",
-    "%2F",
-    "%25",
-    "%FF",
-    "..",
-    "/",
-    "//",
-    "://",
-    "\0",
-    "\u{10ffff}",
-    "\u{0301}",
-    "decimal(38,38)",
-    "decimal(0,0)",
-    "decimal(99,-1)",
-    "struct",
-    "array",
-    "map",
-    "void",
-    "bucket[0]",
-    "truncate[-1]",
-    "fixed[4294967296]",
-    "99999999-99-99",
-    "-2147483648-01-01",
-    "9999-12-31T23:59:60Z",
-    " AND ",
-    " OR ",
-    "NOT ",
-    "(",
-    ")",
-    "'",
-    "IN (",
-    "LIKE '%'",
-    "X'",
-];
 
 /// A generator of numbers that is the same everywhere (xorshift64*).
 struct Random(u64);
@@ -148,12 +92,8 @@ fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 fn run(name: &str) {
-    let (_, target, seeds) = TARGETS.iter().find(|(known, ..)| *known == name).unwrap();
-    let load = |seed: &&str| match seed.strip_prefix('@') {
-        Some(file) => std::fs::read(fixtures().join(file)).unwrap(),
-        None => seed.as_bytes().to_vec(),
-    };
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(load).collect();
+    let target = all().find(|(known, ..)| *known == name).unwrap();
+    let seeds = seeds(target);
     let runs = asked("OTF_FUZZ_RUNS");
     let mut random = Random(asked("OTF_FUZZ_SEED").unwrap_or(0x9e37_79b9_7f4a_7c15));
     for number in 0..runs.unwrap_or(300) {
@@ -161,7 +101,7 @@ fn run(name: &str) {
         if number > 0 {
             mutate(&mut input, &seeds, &mut random);
         }
-        let (ended, taken) = timed(|| catch_unwind(|| target(&input)));
+        let (ended, taken) = timed(|| catch_unwind(|| target.1(&input)));
         let reason = match ended {
             Err(_) => "panics",
             // In a short run nothing is held to a time: the machine may be busy.
@@ -175,6 +115,21 @@ fn run(name: &str) {
     }
 }
 
+/// The crate for cargo-fuzz has a binary for each of `known`, and one for any of them.
+fn built_by_cargo_fuzz(known: &[&str]) {
+    let known = [["any"].as_slice(), known].concat();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let names = manifest.split("[[bin]]\nname = \"").skip(1).map(|bin| bin.split('"').next().unwrap());
+    assert_eq!(names.collect::<Vec<&str>>(), known);
+    for name in &known {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")));
+        let text = std::fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert_eq!(text, format!("#![no_main]\notf_fuzz::target!(\"{name}\");\n"));
+    }
+    assert_eq!(std::fs::read_dir(folder.join("fuzz_targets")).unwrap().count(), known.len());
+}
+
 macro_rules! runs {
     ($($name:ident)*) => {
         $(#[test]
@@ -185,14 +140,20 @@ macro_rules! runs {
         #[test]
         fn every_target_is_run() {
             let run: Vec<&str> = vec![$(stringify!($name)),*];
-            let known: Vec<&str> = TARGETS.iter().map(|(name, ..)| *name).collect();
+            let known: Vec<&str> = all().map(|(name, ..)| *name).collect();
             assert_eq!(run, known);
+            built_by_cargo_fuzz(&known);
         }
     };
 }
 
 runs! {
     delta_log delta_lines delta_schema delta_stats delta_path delta_partition_value delta_inline_vector delta_vector delta_hints
-    iceberg_metadata iceberg_manifest_list iceberg_manifest iceberg_vector iceberg_name_mapping
-    location filter config quantities
+    delta_names delta_checkpoint delta_v2_checkpoint
+    iceberg_metadata iceberg_metadata_gz iceberg_hint iceberg_properties iceberg_manifest_list iceberg_manifest iceberg_vector
+    iceberg_name_mapping iceberg_positions_parquet iceberg_positions_orc iceberg_positions_avro
+    iceberg_values_parquet iceberg_values_orc iceberg_values_avro
+    data_parquet data_parquet_rewritten data_orc data_avro
+    journal note inventory inventory_manifest
+    location reference filter query config quantities times
 }

@@ -18,6 +18,35 @@ use crate::error::{Error, Result};
 /// Items of arrays and maps in one value.
 const MOST_ITEMS: usize = 1 << 24;
 
+/// About what a null takes in memory.
+const NULL: usize = 8;
+/// What the values of a batch may take besides the bytes they have in the file.
+const MOST_BESIDES: usize = 256 << 20;
+/// From here on a batch is large enough.
+const MUCH_BESIDES: usize = 16 << 20;
+
+/// Room for what values take in memory besides their bytes in the file: nulls of records with many fields and of wide types, symbols of enums.
+/// A byte can stand for any amount of it.
+#[derive(Debug)]
+pub(super) struct Room(usize);
+
+impl Room {
+    /// That of one batch.
+    pub(super) const fn new() -> Self {
+        Self(MOST_BESIDES)
+    }
+
+    /// Whether a row more may be decoded.
+    pub(super) const fn is_left(&self) -> bool {
+        self.0 > MOST_BESIDES - MUCH_BESIDES
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| Error::unsupported("a row of the Avro file takes too much memory"))?;
+        Ok(())
+    }
+}
+
 /// Values of one column.
 pub(super) enum Column {
     Null(usize),
@@ -75,7 +104,7 @@ impl Column {
             }
             (Kind::Bytes, DataType::Utf8) | (Kind::Enum(_), _) => Self::Text(StringBuilder::new()),
             (Kind::Bytes, _) => Self::Binary(BinaryBuilder::new()),
-            (Kind::Fixed(size), DataType::FixedSizeBinary(width)) => Self::Fixed(FixedSizeBinaryBuilder::new(*width), *size),
+            (Kind::Fixed(size), DataType::FixedSizeBinary(width)) => Self::Fixed(FixedSizeBinaryBuilder::with_capacity(0, *width), *size),
             (Kind::Record(nodes), DataType::Struct(fields)) => {
                 let columns = nodes.iter().map(Self::new).collect::<Result<_>>()?;
                 Self::Record(fields.clone(), columns, NullBufferBuilder::new(0))
@@ -97,10 +126,10 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// `Corrupt` if it is damaged.
-    pub(super) fn push(&mut self, node: &Node, input: &mut &[u8]) -> Result<()> {
+    /// `Corrupt` if it is damaged, `Unsupported` if `room` does not hold what its bytes stand for.
+    pub(super) fn push(&mut self, node: &Node, input: &mut &[u8], room: &mut Room) -> Result<()> {
         if let Kind::Optional(null, value) = &node.kind {
-            return if branch(input, 2)? == *null { self.push_null() } else { self.push(value, input) };
+            return if branch(input, 2)? == *null { self.push_null(room) } else { self.push(value, input, room) };
         }
         match (self, &node.kind) {
             (Self::Null(count), Kind::Null) => *count += 1,
@@ -112,6 +141,7 @@ impl Column {
             (Self::Text(column), Kind::Bytes) => column.append_value(std::str::from_utf8(sized(input)?).map_err(|_| damaged())?),
             (Self::Text(column), Kind::Enum(symbols)) => {
                 let symbol = usize::try_from(long(input)?).ok().and_then(|at| symbols.get(at)).ok_or_else(damaged)?;
+                room.take(symbol.len())?;
                 column.append_value(symbol);
             }
             (Self::Binary(column), Kind::Bytes) => column.append_value(sized(input)?),
@@ -120,26 +150,26 @@ impl Column {
             (Self::Decimal(column), Kind::Fixed(size)) => column.append_value(unscaled(take(input, *size)?)?),
             (Self::Record(_, columns, nulls), Kind::Record(nodes)) => {
                 for (column, node) in columns.iter_mut().zip(nodes) {
-                    column.push(node, input)?;
+                    column.push(node, input, room)?;
                 }
                 nulls.append_non_null();
             }
             (Self::List(_, column, lists), Kind::Array(item)) => {
-                let length = items(input, MOST_ITEMS, |input| column.push(item, input))?;
+                let length = items(input, MOST_ITEMS, |input| column.push(item, input, room))?;
                 lists.push(length, true);
             }
             (Self::Map(_, keys, values, lists), Kind::Map(value)) => {
                 let text = Node { kind: Kind::Bytes, ty: DataType::Utf8 };
                 let length = items(input, MOST_ITEMS, |input| {
-                    keys.push(&text, input)?;
-                    values.push(value, input)
+                    keys.push(&text, input, room)?;
+                    values.push(value, input, room)
                 })?;
                 lists.push(length, true);
             }
             (Self::Map(_, keys, values, lists), Kind::Pairs(key, value)) => {
                 let length = items(input, MOST_ITEMS, |input| {
-                    keys.push(key, input)?;
-                    values.push(value, input)
+                    keys.push(key, input, room)?;
+                    values.push(value, input, room)
                 })?;
                 lists.push(length, true);
             }
@@ -148,7 +178,8 @@ impl Column {
         Ok(())
     }
 
-    fn push_null(&mut self) -> Result<()> {
+    fn push_null(&mut self, room: &mut Room) -> Result<()> {
+        room.take(if let Self::Fixed(_, size) = self { *size } else { NULL })?;
         match self {
             Self::Null(count) => *count += 1,
             Self::Boolean(column) => column.append_null(),
@@ -162,7 +193,7 @@ impl Column {
             Self::Decimal(column) => column.append_null(),
             Self::Record(_, columns, nulls) => {
                 for column in columns {
-                    column.push_null()?;
+                    column.push_null(room)?;
                 }
                 nulls.append_null();
             }

@@ -3,15 +3,18 @@
 mod build;
 mod raw;
 mod schema;
+#[cfg(test)]
+mod tests;
+mod unpack;
 
-use apache_avro::{Bzip2Settings, Codec, DeflateSettings, XzSettings, ZstandardSettings};
 use arrow_schema::Fields;
 use serde_json::Value as Json;
 
-use self::build::Column;
+use self::build::{Column, Room};
 use self::raw::{damaged, items, long, sized, take};
 use self::schema::Node;
-use super::{Batch, Decoder, MOST_ROWS, ReadAt, guarded, too_large};
+pub(crate) use self::unpack::Packing;
+use super::{Batch, Decoder, MOST_ROWS, ReadAt, too_large};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"Obj\x01";
@@ -23,6 +26,8 @@ const LARGEST_HEADER: u64 = 64 << 20;
 /// Bytes that the two numbers before a block have at most.
 const BLOCK_START: u64 = 20;
 const MOST_ENTRIES: usize = 1 << 16;
+/// Rows of a block whose rows take no bytes: any number would cost nothing to write.
+const MOST_EMPTY_ROWS: u64 = 1 << 16;
 
 /// An Avro file being decoded.
 pub(super) struct AvroFile<'a> {
@@ -32,7 +37,7 @@ pub(super) struct AvroFile<'a> {
     nodes: Vec<Node>,
     /// For each field, whether it is wanted.
     wanted: Vec<bool>,
-    codec: Codec,
+    packing: Packing,
     sync: Vec<u8>,
     /// Where the next block starts.
     position: u64,
@@ -67,9 +72,9 @@ impl<'a> AvroFile<'a> {
         let schema = header.schema.ok_or_else(|| Error::corrupt("an Avro file without a schema"))?;
         let schema: Json = serde_json::from_slice(&schema).map_err(|e| Error::corrupt("the Avro schema is not JSON").because(e))?;
         let (fields, nodes) = schema::columns(&schema)?;
-        let (codec, wanted) = (codec(&header.codec)?, vec![false; nodes.len()]);
+        let (packing, wanted) = (Packing::named(&header.codec)?, vec![false; nodes.len()]);
         let (position, sync) = (header.length, header.sync);
-        Ok(Self { file, largest, fields, nodes, wanted, codec, sync, position, block: Vec::new(), at: 0, left: 0 })
+        Ok(Self { file, largest, fields, nodes, wanted, packing, sync, position, block: Vec::new(), at: 0, left: 0 })
     }
 
     /// Unpacks the next block that has rows; says whether there is one.
@@ -98,12 +103,11 @@ impl<'a> AvroFile<'a> {
             if sync != self.sync {
                 return Err(damaged());
             }
-            let mut block = packed.to_vec();
-            let codec = self.codec;
-            guarded(|| codec.decompress(&mut block))?
-                .map_err(|e| Error::corrupt("a block of the Avro file cannot be unpacked").because(e))?;
-            if block.len() as u64 > self.largest {
-                return Err(too_large(block.len() as u64, self.largest));
+            let mut block = Vec::new();
+            self.packing.unpack(packed, self.largest, &mut block)?;
+            // A row takes a byte or more, unless all there is in it is null.
+            if rows > (block.len() as u64).max(MOST_EMPTY_ROWS) {
+                return Err(damaged());
             }
             (self.block, self.left, self.position) = (block, rows, end);
         }
@@ -143,11 +147,11 @@ impl Decoder for AvroFile<'_> {
         // Small numbers have one byte in the file and eight in memory.
         let most = usize::try_from(bytes / 8).unwrap_or(usize::MAX).max(1);
         let mut input = self.block.get(self.at..).unwrap_or_default();
-        let (before, mut rows) = (input.len(), 0usize);
-        while self.left > 0 && rows < MOST_ROWS && before - input.len() < most {
+        let (before, mut rows, mut room) = (input.len(), 0usize, Room::new());
+        while self.left > 0 && rows < MOST_ROWS && before - input.len() < most && room.is_left() {
             for (column, node) in columns.iter_mut().zip(&self.nodes) {
                 match column {
-                    Some(column) => column.push(node, &mut input)?,
+                    Some(column) => column.push(node, &mut input, &mut room)?,
                     None => build::skip(node, &mut input)?,
                 }
             }
@@ -189,16 +193,4 @@ fn header(bytes: &[u8]) -> Result<Header> {
     })?;
     let sync = take(&mut input, SYNC)?.to_vec();
     Ok(Header { schema, codec, sync, length: (bytes.len() - input.len()) as u64 })
-}
-
-fn codec(name: &str) -> Result<Codec> {
-    Ok(match name {
-        "null" => Codec::Null,
-        "deflate" => Codec::Deflate(DeflateSettings::default()),
-        "snappy" => Codec::Snappy,
-        "zstandard" => Codec::Zstandard(ZstandardSettings::default()),
-        "bzip2" => Codec::Bzip2(Bzip2Settings::default()),
-        "xz" => Codec::Xz(XzSettings::default()),
-        _ => return Err(Error::unsupported(format!("Avro compression '{name}' is not understood"))),
-    })
 }

@@ -63,8 +63,10 @@ pub(super) fn int(input: &mut &[u8]) -> Result<i32> {
     i32::try_from(long(input)?).map_err(|_| damaged())
 }
 
-/// Takes the blocks of an array or map, `item` taking each item; returns how many there were. No more than `most` are taken, as items may have no
-/// bytes at all.
+/// Items of a block that may have no bytes at all: any number would cost nothing to write.
+const MOST_EMPTY_ITEMS: usize = 1 << 12;
+
+/// Takes the blocks of an array or map, `item` taking each item; returns how many there were. No more than `most` are taken.
 ///
 /// # Errors
 ///
@@ -81,7 +83,7 @@ pub(super) fn items(input: &mut &[u8], most: usize, mut item: impl FnMut(&mut &[
                 negative.checked_neg().ok_or_else(damaged)?
             }
         };
-        let count = usize::try_from(count).map_err(|_| damaged())?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= input.len().max(MOST_EMPTY_ITEMS)).ok_or_else(damaged)?;
         all = all.checked_add(count).filter(|all| *all <= most).ok_or_else(damaged)?;
         for _ in 0..count {
             item(input)?;

@@ -249,9 +249,10 @@ pub(super) fn classify(name: &str) -> Option<Entry> {
     }
 }
 
-/// The number that exactly `width` digits say.
+/// The number that exactly `width` digits say. The last one there is counts as none: nothing can follow it.
 pub(super) fn number(digits: &str, width: usize) -> Option<i64> {
-    (digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
+    let number = (digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse::<i64>().ok()).flatten();
+    number.filter(|number| *number < i64::MAX)
 }
 
 pub(super) fn is_uuid(text: &str) -> bool {
@@ -301,6 +302,8 @@ mod tests {
             assert_eq!(classify(&format!("{v}{other}")), None, "{other}");
         }
         assert_eq!(classify("99999999999999999999.json"), None);
+        assert_eq!(classify("09223372036854775807.checkpoint.parquet"), None, "no version can follow it");
+        assert_eq!(classify("09223372036854775806.json"), Some(Entry::Commit(i64::MAX - 1)));
         assert_eq!(classify("_sidecars/x.parquet"), None);
     }
 

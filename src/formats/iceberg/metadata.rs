@@ -19,6 +19,9 @@ use crate::units::Timestamp;
 
 /// Metadata larger than this once unpacked is refused: a small hostile file must not fill the memory.
 const MAX_DOCUMENT: u64 = 1 << 30;
+/// What a packed document may become in any case, and how many times its size if that is more: text that says something is packed to a tenth.
+const LEAST_BOUND: u64 = 32 << 20;
+const MOST_UNPACKED: u64 = 128;
 
 /// One metadata file.
 #[derive(Debug, Clone)]
@@ -71,9 +74,10 @@ fn unpack(bytes: &[u8]) -> Result<Json> {
         return parse(bytes);
     }
     let mut text = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(MAX_DOCUMENT + 1);
+    let most = (bytes.len() as u64).saturating_mul(MOST_UNPACKED).clamp(LEAST_BOUND, MAX_DOCUMENT);
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(most + 1);
     let size = reader.read_to_end(&mut text).map_err(|e| wrong("gzip data cannot be unpacked").because(e))?;
-    if size as u64 > MAX_DOCUMENT {
+    if size as u64 > most {
         return Err(wrong("it is too large"));
     }
     parse(&text)
@@ -353,6 +357,19 @@ mod tests {
         packer.write_all(document().to_string().as_bytes()).unwrap();
         let file = Location::parse("/w/t/metadata/v1.metadata.json").unwrap();
         assert_eq!(Metadata::parse(&packer.finish().unwrap(), &file, None).unwrap().doc, document());
+    }
+
+    #[test]
+    fn a_packed_document_that_becomes_too_large_is_refused() {
+        use std::io::Write;
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let blank = vec![b' '; 1 << 20];
+        (0..33).for_each(|_| packer.write_all(&blank).unwrap());
+        packer.write_all(document().to_string().as_bytes()).unwrap();
+        let packed = packer.finish().unwrap();
+        assert!(packed.len() < 100_000);
+        let file = Location::parse("/w/t/metadata/v1.metadata.json").unwrap();
+        assert!(Metadata::parse(&packed, &file, None).unwrap_err().message().contains("too large"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Position-delete files (Iceberg spec, "Position Delete Files").
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -71,6 +72,12 @@ pub(crate) async fn read(store: &Store, file: &DeleteFile, mut visit: impl FnMut
         "avro" => return decoded(&store.get(place).await?, FileFormat::Avro, &mut visit).map_err(|e| e.about("delete_file", place)),
         other => return Err(Error::unsupported(format!("position-delete files in {other} are not understood")).about("file", place)),
     }
+    // The decoder may panic on damaged bytes: that is damage too.
+    let read = AssertUnwindSafe(read_parquet(store, place, &mut visit)).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(Error::corrupt("a position-delete file cannot be read").about("file", place)))
+}
+
+async fn read_parquet(store: &Store, place: &Location, visit: &mut (impl FnMut(&str, u64) -> Result<()> + Send)) -> Result<()> {
     let source = StoreReader { store: store.clone(), place: place.clone(), size: store.head(place).await?.size };
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(source, options).await.map_err(|e| wrong(e, place))?;
@@ -82,7 +89,7 @@ pub(crate) async fn read(store: &Store, file: &DeleteFile, mut visit: impl FnMut
     let mut batches = builder.with_projection(mask).build().map_err(|e| wrong(e, place))?;
     let (path_at, position_at) = (usize::from(path > position), usize::from(position > path));
     while let Some(batch) = batches.try_next().await.map_err(|e| wrong(e, place))? {
-        visit_batch(&batch, path_at, position_at, &mut visit).map_err(|e| e.about("delete_file", place))?;
+        visit_batch(&batch, path_at, position_at, visit).map_err(|e| e.about("delete_file", place))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::shape::{RecordShape, Shape};
 use crate::error::{Error, Result};
 
-/// A list may hold no more items than this: items may take no bytes at all, so the file's size is no bound.
+/// A list may hold no more items than this.
 const MAX_ITEMS: usize = 1 << 26;
 
 /// A value without its logical type.
@@ -185,6 +185,10 @@ fn blocks(input: &mut &[u8], mut item: impl FnMut(&mut &[u8]) -> Result<usize>) 
         if count < 0 {
             count = count.checked_neg().ok_or_else(short)?;
             long(input)?;
+        }
+        // An item has a byte or more in every list there is in metadata. Were others allowed, a few bytes could come to any number of them.
+        if usize::try_from(count).map_or(true, |count| count > input.len()) {
+            return Err(short());
         }
         for _ in 0..count {
             if item(input)? > MAX_ITEMS {

@@ -5,15 +5,13 @@
 mod datum;
 mod shape;
 
-use std::io::Read;
-
 use bytes::Bytes as Buffer;
-use flate2::bufread::DeflateDecoder;
 use serde_json::Value as Json;
 
 pub(crate) use datum::{Datum, encode};
 pub(crate) use shape::{RecordShape, Shape};
 
+use crate::decode::Packing;
 use crate::error::{Error, Result};
 use crate::location::Location;
 
@@ -23,8 +21,8 @@ const SYNC: usize = 16;
 const BLOCK: usize = 64 << 10;
 /// Smaller blocks are not worth their head.
 const LEAST_BLOCK: usize = 4 << 10;
-/// No block is larger than this, unpacked: a few bytes can be made to unpack to any size.
-const MOST_UNPACKED: u64 = 1 << 30;
+/// Blocks that become larger are not read: those of manifests have a thousandth of it.
+const LARGEST_BLOCK: u64 = 256 << 20;
 const SCHEMA_KEY: &str = "avro.schema";
 const CODEC_KEY: &str = "avro.codec";
 
@@ -37,7 +35,7 @@ pub(crate) struct Reader {
     /// Header entries other than schema and codec, in the file's order.
     pub(crate) header: Vec<(String, Vec<u8>)>,
     place: Location,
-    codec: apache_avro::Codec,
+    packing: Packing,
     sync: Vec<u8>,
     rest: Buffer,
     block: Vec<u8>,
@@ -97,13 +95,13 @@ impl Reader {
         let schema: Json = serde_json::from_slice(&schema).map_err(|e| Error::corrupt("an Avro schema is not JSON").because(e))?;
         let shape = Shape::parse(&schema)?;
         let rest = bytes.slice(bytes.len() - input.len()..);
-        let codec = codec(&name)?;
+        let packing = Packing::named(&name)?;
         Ok(Self {
             schema,
             shape,
             header,
             place: place.clone(),
-            codec,
+            packing,
             sync,
             rest,
             block: Vec::new(),
@@ -144,29 +142,19 @@ impl Reader {
         let mut input: &[u8] = &self.rest;
         self.left = datum::long(&mut input)?;
         let packed = datum::sized(&mut input)?;
-        if self.left < 0 || datum::take(&mut input, SYNC)? != self.sync {
-            return Err(Error::corrupt("a block of an Avro file is damaged"));
+        let damaged = || Error::corrupt("a block of an Avro file is damaged");
+        if datum::take(&mut input, SYNC)? != self.sync {
+            return Err(damaged());
         }
+        self.packing.unpack(packed, LARGEST_BLOCK, &mut self.block)?;
         self.at = 0;
-        unpack(self.codec, packed, &mut self.block).map_err(|e| Error::corrupt("a block of an Avro file cannot be unpacked").because(e))?;
+        // No record here is without a byte.
+        if usize::try_from(self.left).map_or(true, |left| left > self.block.len()) {
+            return Err(damaged());
+        }
         self.rest = self.rest.slice(self.rest.len() - input.len()..);
         Ok(())
     }
-}
-
-/// Unpacks a block into `block`, in place of what was there.
-fn unpack(codec: apache_avro::Codec, packed: &[u8], block: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    block.clear();
-    // Nearly all manifests are packed by this one, and there is a faster unpacker than the one `apache_avro` brings.
-    if matches!(codec, apache_avro::Codec::Deflate(_)) {
-        DeflateDecoder::new(packed).take(MOST_UNPACKED + 1).read_to_end(block)?;
-        if block.len() as u64 > MOST_UNPACKED {
-            return Err("it is larger than any that is written".into());
-        }
-        return Ok(());
-    }
-    block.extend_from_slice(packed);
-    Ok(codec.decompress(block)?)
 }
 
 impl Iterator for Reader {

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// Schemas nested deeper than this are refused: no table has them, and a hostile file could exhaust the stack.
 const MAX_DEPTH: usize = 64;
+/// A schema may come to no more shapes than this: types that were named may be named again and again, each holding the one before it twice.
+const MAX_SHAPES: usize = 100_000;
 
 /// What a value looks like in bytes.
 #[derive(Debug, Clone)]
@@ -85,7 +87,7 @@ impl Shape {
     ///
     /// `Corrupt` if it is no Avro schema, or one that refers to itself.
     pub(crate) fn parse(json: &Json) -> Result<Self> {
-        Parser { named: HashMap::new() }.shape(json, 0)
+        Parser { named: HashMap::new(), shapes: 0 }.shape(json, 0)
     }
 
     /// The record its items are, if it is a list of records (or a union of one with null).
@@ -113,6 +115,23 @@ fn wrong(what: &'static str) -> Error {
 
 struct Parser {
     named: HashMap<String, Shape>,
+    /// Shapes that names stood for, so far.
+    shapes: usize,
+}
+
+/// How many shapes a shape is made of, and how deep they are nested.
+fn extent(shape: &Shape) -> (usize, usize) {
+    let (shapes, depth) = match shape {
+        Shape::Array(inner) | Shape::Map(inner) => extent(inner),
+        Shape::Union(branches) => branches.iter().map(extent).fold((0, 0), larger),
+        Shape::Record(record) => record.fields.iter().map(|(_, shape)| extent(shape)).fold((0, 0), larger),
+        _ => (0, 0),
+    };
+    (shapes + 1, depth + 1)
+}
+
+fn larger(all: (usize, usize), one: (usize, usize)) -> (usize, usize) {
+    (all.0 + one.0, all.1.max(one.1))
 }
 
 impl Parser {
@@ -121,7 +140,7 @@ impl Parser {
             return Err(wrong("nested too deeply"));
         }
         match json {
-            Json::String(name) => self.by_name(name),
+            Json::String(name) => self.by_name(name, depth),
             Json::Array(branches) => {
                 let branches: Result<Vec<Shape>> = branches.iter().map(|branch| self.shape(branch, depth + 1)).collect();
                 Ok(Shape::Union(branches?.into()))
@@ -135,7 +154,7 @@ impl Parser {
         }
     }
 
-    fn by_name(&self, name: &str) -> Result<Shape> {
+    fn by_name(&mut self, name: &str, depth: usize) -> Result<Shape> {
         Ok(match name {
             "null" => Shape::Null,
             "boolean" => Shape::Boolean,
@@ -147,7 +166,16 @@ impl Parser {
             "string" => Shape::String,
             _ => {
                 let short = name.rsplit('.').next().unwrap_or(name);
-                return self.named.get(short).cloned().ok_or_else(|| wrong("an unknown type name"));
+                let shape = self.named.get(short).cloned().ok_or_else(|| wrong("an unknown type name"))?;
+                let (shapes, deep) = extent(&shape);
+                self.shapes = self.shapes.saturating_add(shapes);
+                if self.shapes > MAX_SHAPES {
+                    return Err(wrong("it has too many types"));
+                }
+                if depth + deep > MAX_DEPTH {
+                    return Err(wrong("nested too deeply"));
+                }
+                return Ok(shape);
             }
         })
     }
@@ -167,7 +195,7 @@ impl Parser {
                 let fields: Result<Vec<(String, Shape)>> = fields.iter().map(|field| self.field(field, depth + 1)).collect();
                 Shape::Record(Arc::new(RecordShape { fields: fields? }))
             }
-            _ => return self.by_name(name),
+            _ => return self.by_name(name, depth),
         };
         if let Some(own) = object.get("name").and_then(Json::as_str) {
             let short = own.rsplit('.').next().unwrap_or(own);
@@ -195,5 +223,22 @@ mod tests {
         assert_eq!(shape.record().unwrap().index("b"), Some(1));
         let own = serde_json::json!({"type": "record", "name": "r", "fields": [{"name": "a", "type": ["null", "r"]}]});
         assert!(Shape::parse(&own).is_err());
+    }
+
+    #[test]
+    fn types_that_are_named_within_one_another_are_neither_deep_nor_many() {
+        let nested = |levels: usize, copies: usize| {
+            let fields = |level: usize| -> Vec<Json> {
+                (0..copies).map(|copy| serde_json::json!({"name": format!("c{copy}"), "type": format!("r{}", level - 1)})).collect()
+            };
+            let mut all = vec![serde_json::json!({"name": "f0", "type": {"type": "record", "name": "r0", "fields": []}})];
+            all.extend((1..levels).map(|level| {
+                serde_json::json!({"name": format!("f{level}"), "type": {"type": "record", "name": format!("r{level}"), "fields": fields(level)}})
+            }));
+            Shape::parse(&serde_json::json!({"type": "record", "name": "all", "fields": all}))
+        };
+        assert!(nested(30, 1).is_ok() && nested(10, 2).is_ok());
+        assert!(nested(1_000, 1).is_err(), "decoding would use up the stack");
+        assert!(nested(40, 2).is_err(), "decoding would never end");
     }
 }

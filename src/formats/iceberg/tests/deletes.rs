@@ -9,16 +9,21 @@ use super::{Fixture, Row, files, place};
 use crate::error::{Kind, Result};
 use crate::formats::Table;
 
-/// Rows deleted of each data file, when a position-delete file names `deletes` (paths and positions).
-async fn deleted(data: Vec<Row>, deletes: &[(&str, i64)]) -> Result<Vec<Vec<u64>>> {
-    let (table, store) = Fixture { data, deletes: vec![Row(1, 1, "/t/data/pos", 4, 1)], ..Fixture::default() }.build().await;
+/// A position-delete file that names `deletes`.
+fn file(deletes: &[(&str, i64)]) -> Vec<u8> {
     let paths: ArrayRef = Arc::new(deletes.iter().map(|(path, _)| Some(*path)).collect::<StringArray>());
     let positions: ArrayRef = Arc::new(deletes.iter().map(|(_, position)| Some(*position)).collect::<Int64Array>());
     // The columns in another order than usual: they are known by name.
     let batch = RecordBatch::try_from_iter([("pos", positions), ("file_path", paths)]).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
-    store.put(&place("/t/data/pos"), writer.into_inner().unwrap().into()).await.unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// Rows deleted of each data file, when a position-delete file names `deletes` (paths and positions).
+async fn deleted(data: Vec<Row>, deletes: &[(&str, i64)]) -> Result<Vec<Vec<u64>>> {
+    let (table, store) = Fixture { data, deletes: vec![Row(1, 1, "/t/data/pos", 4, 1)], ..Fixture::default() }.build().await;
+    store.put(&place("/t/data/pos"), file(deletes).into()).await.unwrap();
     let version = table.load().await?;
     let found = version.row_deletes(&files(&*version).await).await?;
     let positions = |deletes: &crate::model::RowDeletes| match deletes {
@@ -65,4 +70,24 @@ async fn a_delete_that_may_mean_either_of_two_files_is_an_error() {
 #[tokio::test]
 async fn a_negative_position_is_an_error() {
     assert_eq!(deleted(data(&["/t/data/a"]), &[("/t/data/a", -1)]).await.unwrap_err().kind(), Kind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_damaged_delete_file_is_an_error_where_its_decoder_panics() {
+    let deletes = vec![Row(1, 1, "/t/data/pos", 4, 1)];
+    let (table, store) = Fixture { data: data(&["/t/data/a"]), deletes, ..Fixture::default() }.build().await;
+    let version = table.load().await.unwrap();
+    let (files, whole) = (files(&*version).await, file(&[("/t/data/a", 1), ("/t/data/a", 2), ("/t/data/b", 2)]));
+    let mut corrupt = 0;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        // Indexes of a dictionary in 48 bits make the decoder panic, wherever their width is noted.
+        damaged[at] = 48;
+        store.put(&place("/t/data/pos"), damaged.into()).await.unwrap();
+        if let Err(error) = version.row_deletes(&files).await {
+            assert_eq!(error.kind(), Kind::Corrupt, "byte {at}: {error}");
+            corrupt += 1;
+        }
+    }
+    assert!(corrupt > 10);
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes as Buffer;
 use flate2::write::MultiGzDecoder;
 
 use crate::error::{Error, Result};
@@ -10,6 +11,8 @@ use crate::store::Store;
 
 /// So much is read at once.
 const PIECE: u64 = 4 << 20;
+/// So much is unpacked at once: it becomes a thousand times as much at most.
+const PACKED: usize = 32 << 10;
 /// A line longer than this is none.
 const LONGEST: usize = 1 << 20;
 
@@ -20,6 +23,8 @@ pub(super) struct Lines {
     size: u64,
     at: u64,
     packed: Option<MultiGzDecoder<Vec<u8>>>,
+    /// What has been read and not looked at.
+    waiting: Buffer,
     rest: Vec<u8>,
     /// Lines handed out, for messages.
     lines: u64,
@@ -30,18 +35,22 @@ impl Lines {
         let size = store.head(place).await?.size;
         let start = store.get_range(place, 0..size.min(2)).await?;
         let packed = start.starts_with(&[0x1f, 0x8b]).then(|| MultiGzDecoder::new(Vec::new()));
-        Ok(Self { place: place.clone(), size, at: 0, packed, rest: Vec::new(), lines: 0 })
+        Ok(Self { place: place.clone(), size, at: 0, packed, waiting: Buffer::new(), rest: Vec::new(), lines: 0 })
     }
 
     /// Some whole lines; `None` at the end.
     pub(super) async fn next(&mut self, store: &Store) -> Result<Option<String>> {
         loop {
-            if self.at >= self.size {
-                return self.last();
+            if self.waiting.is_empty() {
+                if self.at >= self.size {
+                    return self.last();
+                }
+                let end = self.size.min(self.at.saturating_add(PIECE));
+                self.waiting = store.get_range(&self.place, self.at..end).await?;
+                self.at = end;
             }
-            let end = self.size.min(self.at.saturating_add(PIECE));
-            let piece = store.get_range(&self.place, self.at..end).await?;
-            self.at = end;
+            let most = if self.packed.is_some() { PACKED } else { self.waiting.len() };
+            let piece = self.waiting.split_to(most.min(self.waiting.len()));
             match &mut self.packed {
                 None => self.rest.extend_from_slice(&piece),
                 Some(packed) => {

@@ -187,3 +187,22 @@ async fn azure_s_inventory_of_blobs_is_read_without_older_states_and_folders() {
     );
     assert_eq!(read_as("/i.csv", text.as_bytes()).await.unwrap(), [file("w/t/f", 7)]);
 }
+
+#[tokio::test]
+async fn what_unpacks_to_much_is_handed_out_in_pieces() {
+    // 256 MiB of lines without a file, in a megabyte; then one with.
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(b"key,size,last_modified\n").unwrap();
+    let blank = vec![b'\n'; 1 << 20];
+    (0..256).for_each(|_| packer.write_all(&blank).unwrap());
+    packer.write_all(format!("w/t/f,7,{DAY}\n").as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let store = Store::new(Arc::new(Memory(Arc::new(InMemory::new()))));
+    store.put(&place("/i.csv.gz"), packed.into()).await.unwrap();
+    let mut lines = Lines::open(&store, &place("/i.csv.gz")).await.unwrap();
+    let (mut most, mut all) = (0, 0);
+    while let Some(text) = lines.next(&store).await.unwrap() {
+        (most, all) = (most.max(text.len()), all + text.len());
+    }
+    assert!(all > 256 << 20 && most < 40 << 20, "{most} of {all} bytes at once");
+}
