@@ -67,8 +67,8 @@ fn long(bytes: &[u8]) -> (i64, &[u8]) {
 fn put_long(number: i64, out: &mut Vec<u8>) {
     let mut raw = (number << 1 ^ number >> 63).cast_unsigned();
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.push(raw.to_le_bytes()[0] | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.push(raw.to_le_bytes()[0]);
 }

@@ -243,16 +243,23 @@ async fn strike(
     drop(outcome);
     let Some(struck) = usize::try_from(call - 1).ok().and_then(|at| calls.get(at)) else { return };
     let case = format!("{mishap:?} at call {call}, {} of {}", struck.operation, struck.key);
-    for version in 6..=7 {
-        assert!(is_whole(history, &store, version).await, "{case}: {version}");
-    }
+    kept_are_whole(history, &store, &case).await;
     let second = expire_delta(&store, process + 1, "second-operation", &options).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
     assert!(matches!(second.outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {second:?}");
-    for version in 6..=7 {
-        assert!(is_whole(history, &store, version).await, "{case}: {version}");
-    }
+    kept_are_whole(history, &store, &case).await;
     assert_eq!(&keys(&store).await, expected, "{case}");
-    let (third, calls) = quiet_run(&store, &options).await;
+    nothing_is_left_to_do(&store, &case).await;
+}
+
+async fn kept_are_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, case: &str) {
+    for version in 6..=7 {
+        assert!(is_whole(history, store, version).await, "{case}: {version}");
+    }
+}
+
+/// Another run finds nothing to do, and writes nothing.
+async fn nothing_is_left_to_do(store: &Arc<dyn ObjectStore>, case: &str) {
+    let (third, calls) = quiet_run(store, &Options::default()).await;
     assert_eq!((third.outcome, third.report.leftovers_removed), (Outcome::NothingToDo, 0), "{case}");
     let writes = calls.iter().find(|(operation, _)| !matches!(*operation, "get" | "head" | "ranges" | "list"));
     assert_eq!(writes, None, "{case}: there was nothing to do");
