@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import pytest
 from conftest import Maker
+from support.delta_cases import MAPPED_PARTITION, NO_WIDENING
+from support.iceberg_cases import PARQUET_ALONE, VECTORS
 from support.journeys import MADE, Journey
 from support.otf import Otf
 from support.readers import Readers
 from support.tables import Case
 
 #: What readers cannot read, by format and way; each is a gap of theirs.
-BLIND = {("delta", 2): {"deltalake": "does not know type widening", "chdb": "the same"}}
+BLIND: dict[tuple[str, int], dict[str, str]] = {
+    ("iceberg", 1): VECTORS,
+    ("iceberg", 4): {**VECTORS, **{name: PARQUET_ALONE for name in ("pyiceberg", "duckdb")}},
+    ("delta", 2): {**NO_WIDENING, **MAPPED_PARTITION},
+}
 #: The same for all ways.
-ALWAYS_BLIND = {"chdb": "reads null structs as structs of nulls"}
+ALWAYS_BLIND = {"chdb": "ClickHouse has no null structs"}
 
 
 @pytest.mark.timeout(3600)

@@ -85,7 +85,8 @@ async fn a_damaged_delete_file_is_an_error_where_its_decoder_panics() {
         damaged[at] = 48;
         store.put(&place("/t/data/pos"), damaged.into()).await.unwrap();
         if let Err(error) = version.row_deletes(&files).await {
-            assert_eq!(error.kind(), Kind::Corrupt, "byte {at}: {error}");
+            // A path may have become one that means nothing.
+            assert!(matches!(error.kind(), Kind::Corrupt | Kind::Unsupported), "byte {at}: {error}");
             corrupt += 1;
         }
     }
