@@ -20,10 +20,8 @@ from test_races import judged
 #: So many versions are kept whatever their age.
 KEPT = 4
 FILES, ROWS = 4, 30
-#: pyiceberg cannot append to a table of the spec that `spec` makes. Of two expiries of a Delta table at once, one may still end as not found (3), not as a
-#: run to be made again (75), where the other has cleaned up the log it was reading; nothing is lost by it.
-PAIRS = [("delta", operation) for operation in OPERATIONS["delta"]]
-PAIRS += [("iceberg", operation) for operation in (*OPERATIONS["iceberg"], "expire") if operation != "spec"]
+#: pyiceberg cannot append to a table of the spec that `spec` makes.
+PAIRS = [(form, operation) for form in OPERATIONS for operation in (*OPERATIONS[form], "expire") if operation != "spec"]
 
 
 class Field:

@@ -10,6 +10,7 @@ mod crash_sql;
 mod crash_upkeep;
 mod delta_emptied;
 mod delta_past;
+mod delta_two_expiries;
 mod documents;
 mod evolution;
 mod expire;

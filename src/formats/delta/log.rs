@@ -154,6 +154,16 @@ impl Listing {
         self.commits.get(&version)
     }
 
+    /// Whether a commit of this listing is gone by now: somebody cleans the log up, and what was listed says nothing of what is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub(super) async fn is_outdated(&self, store: &Store, root: &Location) -> Result<bool> {
+        let now = Self::read(store, root, None).await?;
+        Ok(self.commits.keys().any(|version| !now.commits.contains_key(version)))
+    }
+
     /// Whether a complete checkpoint of `version` is there.
     pub(super) fn has_checkpoint(&self, version: i64) -> bool {
         self.checkpoints.contains_key(&version)

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::log::{self, Checkpoint, Listing};
 use super::replay::{self, State};
-use super::{checkpoint_write, checksum_write, compacted, settings, travel};
+use super::{check, checkpoint_write, checksum_write, compacted, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
@@ -19,6 +19,9 @@ pub struct DeltaTable {
     store: Store,
     root: Location,
 }
+
+/// How often the log is listed for one load, where somebody cleans it up meanwhile.
+const LISTINGS: u32 = 3;
 
 impl DeltaTable {
     /// The table whose `_delta_log` lies below `root`.
@@ -50,14 +53,22 @@ impl DeltaTable {
                 return Ok((state, listing));
             }
         }
-        let listing = Listing::read(&self.store, &self.root, None).await?;
-        let Some(latest) = listing.latest() else {
-            return Err(Error::not_found("there is no Delta table here").about("table", &self.root));
-        };
-        let wanted = version.unwrap_or(latest);
-        match self.replay(&listing, wanted, tombstones).await {
-            Some(state) => Ok((state?, listing)),
-            None => Err(listing.gap(&self.root, wanted)),
+        let mut tries = LISTINGS;
+        loop {
+            let listing = Listing::read(&self.store, &self.root, None).await?;
+            let Some(latest) = listing.latest() else {
+                return Err(Error::not_found("there is no Delta table here").about("table", &self.root));
+            };
+            let wanted = version.unwrap_or(latest);
+            let error = match self.replay(&listing, wanted, tombstones).await {
+                Some(Ok(state)) => return Ok((state, listing)),
+                Some(Err(error)) => error,
+                None => return Err(listing.gap(&self.root, wanted)),
+            };
+            tries -= 1;
+            if tries == 0 || !check::is_damage(&error) || !listing.is_outdated(&self.store, &self.root).await? {
+                return Err(error);
+            }
         }
     }
 
