@@ -4,7 +4,10 @@
 //! `s3a://b/k` and `s3://b/k` are one object.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -12,12 +15,14 @@ use crate::error::{Error, Result};
 ///
 /// Invariants: `scheme` is lowercase and one of the canonical names (`s3a` and `s3n` become `s3`, `abfs` becomes `abfss`, no scheme
 /// becomes `file`); `path` has no leading or trailing slash and no empty, `.` or `..` segments, and is not percent-encoded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Location {
-    /// There may be millions of places: the schemes that are in use take no memory of their own.
-    scheme: Cow<'static, str>,
-    authority: String,
-    path: String,
+    /// `<scheme>://<authority>/<path>`. There may be millions of places: copies share it.
+    text: Arc<str>,
+    /// Bytes of the scheme.
+    scheme: u32,
+    /// Where the path begins.
+    path: u32,
 }
 
 impl Location {
@@ -26,7 +31,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// A usage error if the text is relative or climbs above its root.
+    /// A usage error if the text is relative or climbs above its root, or is longer than any place can be.
     pub fn parse(text: &str) -> Result<Self> {
         let (scheme, rest) = split_scheme(text);
         let has_scheme = scheme.is_some();
@@ -39,8 +44,14 @@ impl Location {
             }
         };
         // `file://host/path` names this host: there is no other that could be meant.
-        let authority = if scheme == "file" { String::new() } else { authority.to_string() };
-        Ok(Self { scheme, authority, path: normalise(path)? })
+        let authority = if scheme == "file" { "" } else { authority };
+        let (whole, path) = (text, normalise(path)?);
+        let text = format!("{scheme}://{authority}/{path}");
+        let ends = (u32::try_from(scheme.len()), u32::try_from(text.len() - path.len()));
+        let (Ok(scheme), Ok(path)) = ends else {
+            return Err(Error::usage("a location is too long").about("bytes", whole.len()));
+        };
+        Ok(Self { text: text.into(), scheme, path })
     }
 
     /// As [`Self::parse`], with relative text taken below `base`, which must be a local folder.
@@ -58,51 +69,67 @@ impl Location {
     ///
     /// A usage error if the text climbs above the root.
     pub fn join(&self, relative: &str) -> Result<Self> {
-        Ok(self.with_path(normalise(&format!("{}/{relative}", self.path))?))
+        let path = format!("{}/{relative}", self.path());
+        Ok(self.with_path(&normalise(&path)?))
     }
 
     /// The child `name`, which must be a plain name or a path of plain names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        self.with_path(if self.path.is_empty() { name.to_string() } else { format!("{}/{name}", self.path) })
+        if self.path().is_empty() { self.with_path(name) } else { self.with_text(&[&self.text, "/", name]) }
     }
 
     /// The enclosing folder; `None` at the root.
     pub fn parent(&self) -> Option<Self> {
-        let (head, _) = self.path.rsplit_once('/').unwrap_or(("", ""));
-        (!self.path.is_empty()).then(|| self.with_path(head.to_string()))
+        let (head, _) = self.path().rsplit_once('/').unwrap_or(("", ""));
+        (!self.path().is_empty()).then(|| self.with_path(head))
     }
 
     /// Whether `folder` is the enclosing folder: what [`Self::parent`] says, without making it.
     pub fn is_directly_in(&self, folder: &Self) -> bool {
-        let (head, _) = self.path.rsplit_once('/').unwrap_or(("", ""));
-        !self.path.is_empty() && head == folder.path && self.scheme == folder.scheme && self.authority == folder.authority
+        let (head, _) = self.path().rsplit_once('/').unwrap_or(("", ""));
+        !self.path().is_empty() && head == folder.path() && self.storage() == folder.storage()
     }
 
     /// This place with another path, which must be normal: of a storage's own keys, or made of the parts of such.
     #[must_use]
-    pub(crate) fn with_path(&self, path: String) -> Self {
-        Self { scheme: self.scheme.clone(), authority: self.authority.clone(), path }
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        self.with_text(&[self.storage(), path])
+    }
+
+    /// A place on the same storage whose text is `parts`, one after the other.
+    fn with_text(&self, parts: &[&str]) -> Self {
+        Self { text: parts.concat().into(), ..*self }
+    }
+
+    /// `raw`, which spells this place in the metadata of a table: where it is the normalised spelling it takes no memory of its own.
+    pub fn spelled(&self, raw: &str) -> Arc<str> {
+        if *self.text == *raw { Arc::clone(&self.text) } else { Arc::from(raw) }
     }
 
     /// The last segment of the path; empty at the root.
     pub fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or("")
+        self.path().rsplit('/').next().unwrap_or("")
     }
 
     /// The canonical scheme: `file`, `s3`, `gs`, `abfss`, `hdfs` …
     pub fn scheme(&self) -> &str {
-        &self.scheme
+        self.text.get(..self.scheme as usize).unwrap_or_default()
     }
 
     /// Bucket, container or host; empty for local files.
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.text.get(self.scheme as usize + "://".len()..self.path as usize - "/".len()).unwrap_or_default()
     }
 
     /// The path without a leading slash, not percent-encoded.
     pub fn path(&self) -> &str {
-        &self.path
+        self.text.get(self.path as usize..).unwrap_or_default()
+    }
+
+    /// What comes before the path.
+    fn storage(&self) -> &str {
+        self.text.get(..self.path as usize).unwrap_or_default()
     }
 
     /// Whether this place is `other` or lies below it.
@@ -112,13 +139,13 @@ impl Location {
 
     /// The path from `root` to this place, empty for the root itself; `None` if it lies elsewhere.
     pub fn relative_to(&self, root: &Self) -> Option<&str> {
-        if self.scheme != root.scheme || self.authority != root.authority {
+        if self.storage() != root.storage() {
             return None;
         }
-        if root.path.is_empty() {
-            return Some(&self.path);
+        if root.path().is_empty() {
+            return Some(self.path());
         }
-        let rest = self.path.strip_prefix(root.path.as_str())?;
+        let rest = self.path().strip_prefix(root.path())?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 }
@@ -183,7 +210,32 @@ fn is_normal(path: &str) -> bool {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}/{}", self.scheme, self.authority, self.path)
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl Hash for Location {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Ord for Location {
+    /// By scheme, authority and path.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.scheme(), self.authority(), self.path()).cmp(&(other.scheme(), other.authority(), other.path()))
+    }
+}
+
+impl PartialOrd for Location {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

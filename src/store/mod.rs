@@ -8,6 +8,7 @@ mod deletion;
 pub mod faulty;
 pub mod local;
 pub mod moved;
+mod pieces;
 pub mod resolve;
 mod writer;
 
@@ -28,6 +29,7 @@ use answer::write_error;
 use moved::Moves;
 
 pub use answer::storage_error;
+pub use pieces::Pieces;
 pub use writer::Writer;
 
 /// Larger objects are not copied in one request: S3 takes no more.
@@ -370,7 +372,7 @@ fn found(prefix: &Location, folder: &Path, meta: ObjectMeta) -> Meta {
     let modified = Timestamp(meta.last_modified.timestamp_millis());
     // Nearly everything lies where its name says: then its key is its path.
     let location = if prefix.path() == folder.as_ref() {
-        prefix.with_path(meta.location.into())
+        prefix.with_path(meta.location.as_ref())
     } else {
         let key = meta.location.as_ref();
         prefix.child(key.strip_prefix(folder.as_ref()).unwrap_or(key).trim_start_matches('/'))

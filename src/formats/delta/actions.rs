@@ -3,6 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use super::path;
 use crate::error::Result;
@@ -59,6 +60,20 @@ impl Serialize for TextMap {
     }
 }
 
+fn shared_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
 /// Where a deletion vector lies (protocol, "Deletion Vectors").
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,7 +105,9 @@ impl Vector {
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Add {
-    pub(super) path: Box<str>,
+    /// Shared with the plain files made from it.
+    #[serde(deserialize_with = "shared_text")]
+    pub(super) path: Arc<str>,
     /// Emptied once the file is held: [`super::live::LiveFiles`] keeps one copy per partition.
     #[serde(default)]
     pub(super) partition_values: TextMap,

@@ -181,8 +181,8 @@ async fn commits(version: &DeltaVersion, listing: &Listing, found: FindingSink<'
     let commits = listing.commits_between(-1, i64::MAX);
     for commit in &commits {
         let file = log::commit_file(version.root(), *commit);
-        let read = match version.store().get(&file).await {
-            Ok(bytes) => lines::read(&bytes, &file, |_| Ok(())),
+        let read = match version.store().pieces(&file).await {
+            Ok(pieces) => lines::read_pieces(pieces, &file, |_| Ok(())).await,
             Err(error) => Err(error),
         };
         match read {

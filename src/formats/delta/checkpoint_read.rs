@@ -54,7 +54,7 @@ pub(super) async fn read(store: &Store, root: &Location, checkpoint: &Checkpoint
             other => each(other),
         };
         if file.location.name().ends_with(".json") {
-            lines::read(&store.get(&file.location).await?, &file.location, &mut sort)?;
+            lines::read_pieces(store.pieces(&file.location).await?, &file.location, &mut sort).await?;
         } else {
             read_parquet(store, &file.location, (file.size, Wanted::Actions), &mut sort).await?;
         }
@@ -100,7 +100,7 @@ pub(super) async fn sidecars(store: &Store, root: &Location, file: &Meta) -> Res
         Ok(())
     };
     if file.location.name().ends_with(".json") {
-        lines::read(&store.get(&file.location).await?, &file.location, &mut take)?;
+        lines::read_pieces(store.pieces(&file.location).await?, &file.location, &mut take).await?;
     } else {
         read_parquet(store, &file.location, (file.size, Wanted::Sidecars), &mut take).await?;
     }

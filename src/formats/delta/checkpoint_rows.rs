@@ -174,7 +174,7 @@ impl Files {
 
     fn add(&self, row: usize) -> Result<Add> {
         Ok(Add {
-            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?,
+            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?.into(),
             partition_values: map(self.partition_values.as_ref(), row)?.unwrap_or_default(),
             size: self.size(row)?.ok_or_else(|| missing("add.size"))?,
             modification_time: long(self.modification_time.as_ref(), row).unwrap_or_default(),

@@ -89,12 +89,13 @@ async fn rules_changed_since(now: &DeltaVersion, base: i64) -> Result<bool> {
     let Some(start) = state.start else { return Ok(false) };
     for version in base + 1..=start {
         let file = log::commit_file(now.root(), version);
-        let Some(bytes) = now.store().get_if_exists(&file).await? else { return Ok(true) };
+        let Some(pieces) = now.store().pieces_if_exists(&file).await? else { return Ok(true) };
         let mut changed = false;
-        lines::read(&bytes, &file, |action| {
+        let note = |action| {
             changed |= matches!(action, Action::Metadata(_) | Action::Protocol(_));
             Ok(())
-        })?;
+        };
+        lines::read_pieces(pieces, &file, note).await?;
         if changed {
             return Ok(true);
         }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::actions::{Add, Cdc, Domain, Metadata, Protocol, Remove, Sidecar, Transaction};
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::store::Pieces;
 
 /// What we look for in the free-form commit info.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,26 +75,68 @@ struct Line {
     commit_info: Option<Box<RawValue>>,
 }
 
+/// The longest line that is read of a large file: bytes.
+const LONGEST: usize = 256 << 20;
+
 /// The actions of a JSON file of the log, one a line; `file` names it in errors.
 ///
 /// # Errors
 ///
 /// `Corrupt`, naming file and line. The parser's own words are left out: they may quote values.
-pub(super) fn read(bytes: &[u8], file: &Location, mut each: impl FnMut(Action) -> Result<()>) -> Result<()> {
-    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+pub(super) fn read(bytes: &[u8], file: &Location, each: impl FnMut(Action) -> Result<()>) -> Result<()> {
+    let mut lines = Lines { file, number: 0, each };
+    bytes.split(|byte| *byte == b'\n').try_for_each(|line| lines.take(line))
+}
+
+/// As [`read`], piece by piece.
+///
+/// # Errors
+///
+/// As [`read`], and those of the pieces.
+pub(super) async fn read_pieces(mut pieces: Pieces, file: &Location, each: impl FnMut(Action) -> Result<()> + Send) -> Result<()> {
+    let mut lines = Lines { file, number: 0, each };
+    // What the pieces so far end with: the beginning of a line.
+    let mut begun: Vec<u8> = Vec::new();
+    while let Some(piece) = pieces.next().await? {
+        let mut rest = &*piece;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            if begun.is_empty() {
+                lines.take(line)?;
+            } else {
+                begun.extend_from_slice(line);
+                lines.take(&begun)?;
+                begun.clear();
+            }
+            rest = after.get(1..).unwrap_or_default();
+        }
+        if begun.len().saturating_add(rest.len()) > LONGEST {
+            return Err(Error::unsupported("a line of the log is too long").about("file", file).about("bytes", begun.len()));
+        }
+        begun.extend_from_slice(rest);
+    }
+    lines.take(&begun)
+}
+
+/// Lines that are made actions, one after the other.
+struct Lines<'a, F> {
+    file: &'a Location,
+    number: usize,
+    each: F,
+}
+
+impl<F: FnMut(Action) -> Result<()>> Lines<'_, F> {
+    fn take(&mut self, line: &[u8]) -> Result<()> {
+        self.number += 1;
         if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+            return Ok(());
         }
         let line: Line = serde_json::from_slice(line).map_err(|error| {
-            let error =
-                Error::corrupt("log entry is damaged").about("file", file).about("line", number + 1).about("column", error.column());
-            error.hint("restore this file of the log from a backup; nothing was changed")
+            let damaged = Error::corrupt("log entry is damaged").about("file", self.file).about("line", self.number);
+            damaged.about("column", error.column()).hint("restore this file of the log from a backup; nothing was changed")
         })?;
-        for action in line.into_actions() {
-            each(action)?;
-        }
+        line.into_actions().try_for_each(&mut self.each)
     }
-    Ok(())
 }
 
 impl Line {

@@ -77,12 +77,13 @@ pub(super) async fn of_commit(
 /// As [`of_commit`].
 pub(super) async fn each_of_commit(newest: &DeltaVersion, version: i64, each: &mut (dyn FnMut(&Action, Holding) + Send)) -> Result<bool> {
     let file = log::commit_file(newest.root(), version);
-    let Some(bytes) = newest.store().get_if_exists(&file).await? else { return Ok(false) };
-    lines::read(&bytes, &file, |action| {
+    let Some(pieces) = newest.store().pieces_if_exists(&file).await? else { return Ok(false) };
+    let take = |action| {
         let named = of_action(newest.root(), &action).map_err(|error| error.about("file", &file))?;
         named.into_iter().for_each(|holding| each(&action, holding));
         Ok(())
-    })?;
+    };
+    lines::read_pieces(pieces, &file, take).await?;
     Ok(true)
 }
 

@@ -86,14 +86,14 @@ pub(super) async fn replay_pieces(
     let is_left_out = pieces.first().is_none_or(|newest| newest.is_sum());
     let reads = pieces.into_iter().map(|piece| async move {
         let file = piece.file(root);
-        Ok::<_, Error>((piece, store.get(&file).await?, file))
+        Ok::<_, Error>((piece, store.pieces(&file).await?, file))
     });
     let mut reads = futures::stream::iter(reads).buffered(AHEAD);
     while let Some((piece, bytes, file)) = reads.try_next().await? {
         // Of a sum only its last commit is known: what changed in it changed then, or before.
         replay.commit = Some(piece.to);
         replay.in_sum = piece.is_sum().then(HashSet::new);
-        lines::read(&bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file)))?;
+        lines::read_pieces(bytes, &file, |action| replay.take(action).map_err(|error| error.about("file", &file))).await?;
         replay.end_of_commit();
     }
     replay.take_start(store, start).await?;
@@ -132,14 +132,15 @@ pub(super) async fn replay_sum(
 /// `Corrupt` for a damaged commit, `Unavailable` if storage did not answer.
 pub(super) async fn read_commit_info(store: &Store, root: &Location, version: i64) -> Result<Option<CommitInfo>> {
     let file = log::commit_file(root, version);
-    let Some(bytes) = store.get_if_exists(&file).await? else { return Ok(None) };
+    let Some(pieces) = store.pieces_if_exists(&file).await? else { return Ok(None) };
     let mut found = CommitInfo::default();
-    lines::read(&bytes, &file, |action| {
+    let take = |action| {
         if let Action::CommitInfo(info) = action {
             found = info;
         }
         Ok(())
-    })?;
+    };
+    lines::read_pieces(pieces, &file, take).await?;
     Ok(Some(found))
 }
 

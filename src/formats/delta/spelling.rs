@@ -29,12 +29,12 @@ pub(super) async fn check(version: &DeltaVersion, start: Option<&Checkpoint>, fo
     let mut spellings = Spellings { root, texts: HashSet::new(), places: HashSet::new(), removed: Vec::new(), parted: Vec::new() };
     let commits = (since + 1..=version.state().version).rev().map(|commit| async move {
         let file = log::commit_file(root, commit);
-        Ok::<_, Error>((store.get(&file).await?, file))
+        Ok::<_, Error>((store.pieces(&file).await?, file))
     });
     let mut commits = futures::stream::iter(commits).buffered(AHEAD);
     let mut read = 0;
-    while let Some((bytes, file)) = commits.try_next().await? {
-        lines::read(&bytes, &file, |action| spellings.take(&action))?;
+    while let Some((pieces, file)) = commits.try_next().await? {
+        lines::read_pieces(pieces, &file, |action| spellings.take(&action)).await?;
         spellings.end_of_commit(found);
         read += 1;
     }

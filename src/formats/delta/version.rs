@@ -124,7 +124,7 @@ impl DeltaVersion {
         let lineage = add.default_row_commit_version.filter(|_| self.state.protocol.writes("rowTracking"));
         Ok(DataFile {
             location: path::resolve(self.root(), &add.path)?,
-            path: Arc::from(&*add.path),
+            path: Arc::clone(&add.path),
             format: FileFormat::Parquet,
             size: Bytes(add.size),
             rows: stats.and_then(stats_read::rows),

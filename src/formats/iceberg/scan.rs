@@ -203,8 +203,8 @@ impl<'a> FileMaker<'a> {
         };
         let lineage = Lineage { first_row_id: entry.first_row_id, sequence: entry.sequence };
         Ok(DataFile {
+            path: location.spelled(&entry.path),
             location,
-            path: entry.path.as_str().into(),
             format,
             size: Bytes(entry.size),
             rows: Some(entry.records),

@@ -35,6 +35,22 @@ fn a_gap_and_missing_rules_are_damage_and_nothing_is_no_table() {
     assert!(error.kind() == Kind::Corrupt && error.to_string().contains("line=1"), "{error}");
 }
 
+/// Commits beyond four mebibytes are read in pieces, whose ends fall anywhere in a line.
+#[test]
+fn a_large_commit_is_read_whole_and_its_damage_named() {
+    let name = |n: usize| format!("{n:05}{}", "x".repeat(n % 97));
+    let mut actions = vec![info(5), plain_protocol(), metadata(&[], &json!({}))];
+    actions.extend((0..40_000).map(|n| add(&name(n))));
+    let made = Made::new(&[actions]);
+    assert!(std::fs::metadata(made.commit_path(0)).unwrap().len() > 8 << 20);
+    assert_eq!(made.paths(), (0..40_000).map(name).collect::<Vec<_>>());
+    let mut text = std::fs::read_to_string(made.commit_path(0)).unwrap();
+    text.push_str("\n{\"add\":{\"path\":\"x\"");
+    std::fs::write(made.commit_path(0), text).unwrap();
+    let error = made.load().err().unwrap();
+    assert!(error.kind() == Kind::Corrupt && error.to_string().contains("line=40005"), "{error}");
+}
+
 #[test]
 fn one_file_is_one_file_however_its_path_is_spelled() {
     let made = Made::new(&[start(), vec![remove("b c")]]);
