@@ -101,30 +101,92 @@ impl Vector {
     }
 }
 
-/// A file of the table.
+/// A file of the table. There may be millions: what few files have takes room in those alone.
 #[derive(Debug, Clone, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "WrittenAdd")]
 pub(super) struct Add {
     /// Shared with the plain files made from it.
-    #[serde(deserialize_with = "shared_text")]
     pub(super) path: Arc<str>,
-    /// Emptied once the file is held: [`super::live::LiveFiles`] keeps one copy per partition.
-    #[serde(default)]
-    pub(super) partition_values: TextMap,
+    /// Taken out once the file is held: [`super::live::LiveFiles`] keeps one copy per partition.
+    pub(super) partition_values: Option<Box<TextMap>>,
     /// Bytes.
     pub(super) size: u64,
     /// Milliseconds since 1970-01-01.
-    #[serde(default)]
     pub(super) modification_time: i64,
     pub(super) stats: Option<Box<str>>,
-    pub(super) tags: Option<Box<TextMap>>,
     pub(super) deletion_vector: Option<Box<Vector>>,
+    /// What few files have.
+    pub(super) extra: Option<Box<Extra>>,
+    /// Number of the partition among those of the live files.
+    pub(super) partition: usize,
+}
+
+/// What few files have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Extra {
+    pub(super) tags: Option<TextMap>,
     pub(super) base_row_id: Option<i64>,
     pub(super) default_row_commit_version: Option<i64>,
     pub(super) clustering_provider: Option<Box<str>>,
-    /// Number of the partition among those of the live files.
-    #[serde(skip)]
-    pub(super) partition: usize,
+}
+
+impl Extra {
+    /// This, unless there is nothing in it.
+    pub(super) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+impl Add {
+    pub(super) fn tags(&self) -> Option<&TextMap> {
+        self.extra.as_ref()?.tags.as_ref()
+    }
+
+    pub(super) fn base_row_id(&self) -> Option<i64> {
+        self.extra.as_ref()?.base_row_id
+    }
+
+    pub(super) fn default_row_commit_version(&self) -> Option<i64> {
+        self.extra.as_ref()?.default_row_commit_version
+    }
+
+    pub(super) fn clustering_provider(&self) -> Option<&str> {
+        self.extra.as_ref()?.clustering_provider.as_deref()
+    }
+}
+
+/// A file of the table as the log writes it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenAdd {
+    #[serde(deserialize_with = "shared_text")]
+    path: Arc<str>,
+    partition_values: Option<Box<TextMap>>,
+    size: u64,
+    #[serde(default)]
+    modification_time: i64,
+    stats: Option<Box<str>>,
+    tags: Option<TextMap>,
+    deletion_vector: Option<Box<Vector>>,
+    base_row_id: Option<i64>,
+    default_row_commit_version: Option<i64>,
+    clustering_provider: Option<Box<str>>,
+}
+
+impl From<WrittenAdd> for Add {
+    fn from(written: WrittenAdd) -> Self {
+        let WrittenAdd { tags, base_row_id, default_row_commit_version, clustering_provider, .. } = written;
+        Self {
+            path: written.path,
+            partition_values: written.partition_values,
+            size: written.size,
+            modification_time: written.modification_time,
+            stats: written.stats,
+            deletion_vector: written.deletion_vector,
+            extra: Extra { tags, base_row_id, default_row_commit_version, clustering_provider }.boxed(),
+            partition: 0,
+        }
+    }
 }
 
 /// A file that is no longer of the table.

@@ -30,11 +30,11 @@ pub(super) fn adds(rows: &[(&Add, &TextMap)], form: &StatsForm) -> Arrays {
         ("size", longs(all().map(|add| size(add.size)))),
         ("modificationTime", longs(all().map(|add| Some(add.modification_time)))),
         ("dataChange", flags(all().map(|_| Some(false)))),
-        ("tags", maps(all().map(|add| add.tags.as_deref()))?),
+        ("tags", maps(all().map(|add| add.tags()))?),
         ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
-        ("baseRowId", longs(all().map(|add| add.base_row_id))),
-        ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version))),
-        ("clusteringProvider", texts(all().map(|add| add.clustering_provider.as_deref()))),
+        ("baseRowId", longs(all().map(|add| add.base_row_id()))),
+        ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version()))),
+        ("clusteringProvider", texts(all().map(|add| add.clustering_provider()))),
         ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| form.text)))),
     ];
     if let Some(further) = &form.columns {

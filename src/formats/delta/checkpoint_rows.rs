@@ -7,7 +7,7 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 use serde::de::DeserializeOwned;
 
-use super::actions::{Add, Remove, TextMap, Vector};
+use super::actions::{Add, Extra, Remove, TextMap, Vector};
 use super::arrow_text;
 use super::lines::Action;
 use crate::error::{Error, Result};
@@ -173,17 +173,20 @@ impl Files {
     }
 
     fn add(&self, row: usize) -> Result<Add> {
-        Ok(Add {
-            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?.into(),
-            partition_values: map(self.partition_values.as_ref(), row)?.unwrap_or_default(),
-            size: self.size(row)?.ok_or_else(|| missing("add.size"))?,
-            modification_time: long(self.modification_time.as_ref(), row).unwrap_or_default(),
-            stats: self.stats(row)?,
-            tags: map(self.tags.as_ref(), row)?.map(Box::new),
-            deletion_vector: self.vector(row)?,
+        let extra = Extra {
+            tags: map(self.tags.as_ref(), row)?,
             base_row_id: long(self.base_row_id.as_ref(), row),
             default_row_commit_version: long(self.commit_version.as_ref(), row),
             clustering_provider: text(self.clustering_provider.as_ref(), row),
+        };
+        Ok(Add {
+            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?.into(),
+            partition_values: map(self.partition_values.as_ref(), row)?.map(Box::new),
+            size: self.size(row)?.ok_or_else(|| missing("add.size"))?,
+            modification_time: long(self.modification_time.as_ref(), row).unwrap_or_default(),
+            stats: self.stats(row)?,
+            deletion_vector: self.vector(row)?,
+            extra: extra.boxed(),
             partition: 0,
         })
     }

@@ -188,16 +188,16 @@ pub(super) fn remove(values: &TextMap, add: &Add, now: Timestamp, data_change: b
     out.insert("extendedFileMetadata".into(), json!(true));
     out.insert("partitionValues".into(), to_json(values)?);
     out.insert("size".into(), json!(add.size));
-    if let Some(tags) = &add.tags {
+    if let Some(tags) = add.tags() {
         out.insert("tags".into(), to_json(tags)?);
     }
     if let Some(vector) = &add.deletion_vector {
         out.insert("deletionVector".into(), to_json(vector)?);
     }
-    if let Some(id) = add.base_row_id {
+    if let Some(id) = add.base_row_id() {
         out.insert("baseRowId".into(), json!(id));
     }
-    if let Some(version) = add.default_row_commit_version {
+    if let Some(version) = add.default_row_commit_version() {
         out.insert("defaultRowCommitVersion".into(), json!(version));
     }
     Ok(out)

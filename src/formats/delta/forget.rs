@@ -146,9 +146,8 @@ pub(super) fn same_files(root: &Location, back: &State, written: &State) -> Resu
 }
 
 fn is_same(a: &Add, b: &Add) -> bool {
-    let numbers = |add: &Add| (add.size, add.modification_time, add.base_row_id, add.default_row_commit_version);
-    numbers(a) == numbers(b)
-        && (&a.path, &a.tags, &a.deletion_vector, &a.clustering_provider) == (&b.path, &b.tags, &b.deletion_vector, &b.clustering_provider)
+    (a.size, a.modification_time) == (b.size, b.modification_time)
+        && (&a.path, &a.deletion_vector, &a.extra) == (&b.path, &b.deletion_vector, &b.extra)
 }
 
 /// The version that the hint names.

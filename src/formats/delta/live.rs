@@ -20,7 +20,7 @@ pub(super) struct LiveFiles {
 impl LiveFiles {
     /// Adds a file.
     pub(super) fn push(&mut self, mut add: Add) {
-        let values = std::mem::take(&mut add.partition_values);
+        let values = add.partition_values.take().map_or_else(TextMap::default, |values| *values);
         add.partition = match self.numbers.get(&values) {
             Some(number) => *number,
             None => {

@@ -82,19 +82,19 @@ pub(super) fn add_again(values: &TextMap, file: &Add, vector: Option<&Vector>, s
     if let Some(stats) = stats {
         out.insert("stats".into(), json!(stats));
     }
-    if let Some(tags) = &file.tags {
+    if let Some(tags) = file.tags() {
         out.insert("tags".into(), to_json(tags)?);
     }
     if let Some(vector) = vector {
         out.insert("deletionVector".into(), to_json(vector)?);
     }
-    if let Some(id) = file.base_row_id {
+    if let Some(id) = file.base_row_id() {
         out.insert("baseRowId".into(), json!(id));
     }
-    if let Some(version) = file.default_row_commit_version {
+    if let Some(version) = file.default_row_commit_version() {
         out.insert("defaultRowCommitVersion".into(), json!(version));
     }
-    if let Some(provider) = &file.clustering_provider {
+    if let Some(provider) = file.clustering_provider() {
         out.insert("clusteringProvider".into(), json!(provider));
     }
     Ok(out)

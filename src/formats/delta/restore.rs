@@ -151,7 +151,7 @@ impl<'a> Files<'a> {
         let rows = |add: &Add| add.stats.as_deref().and_then(stats_read::rows);
         if let Some(ids) = &mut ids {
             for (add, _) in &self.adds {
-                if let Some(first) = add.base_row_id {
+                if let Some(first) = add.base_row_id() {
                     ids.pass(first, rows(add).unwrap_or(1))?;
                 }
             }
@@ -159,7 +159,7 @@ impl<'a> Files<'a> {
         let mut kept = true;
         for (add, state) in &self.adds {
             let mut members = mark::add_again(state.files.values(add), add, add.deletion_vector.as_deref(), add.stats.as_deref())?;
-            if let (Some(ids), None) = (&mut ids, add.base_row_id) {
+            if let (Some(ids), None) = (&mut ids, add.base_row_id()) {
                 let rows = rows(add).ok_or_else(|| {
                     Error::unsupported("a file that comes back needs row ids, and the log does not say how many rows it has")
                         .about("feature", "rowTracking")

@@ -46,7 +46,8 @@ pub(super) fn columns(state: &State) -> Result<Option<RowIdColumns>> {
 ///
 /// `Corrupt` where one does not.
 pub(super) fn check(state: &State) -> Result<()> {
-    if columns(state)?.is_some() && state.files.iter().any(|add| add.base_row_id.is_none() || add.default_row_commit_version.is_none()) {
+    if columns(state)?.is_some() && state.files.iter().any(|add| add.base_row_id().is_none() || add.default_row_commit_version().is_none())
+    {
         return Err(Error::corrupt("row tracking is on and a live file has no row ids").about("feature", "rowTracking"));
     }
     Ok(())
@@ -77,7 +78,7 @@ impl RowIds {
             Some(domain) => serde_json::from_str::<HighWaterMark>(&domain.configuration).map_err(|_| wrong())?.row_id_high_water_mark,
         };
         // A mark that lags behind the files would give ids out twice.
-        let files = state.files.iter().filter_map(|add| add.base_row_id).max().unwrap_or(-1);
+        let files = state.files.iter().filter_map(|add| add.base_row_id()).max().unwrap_or(-1);
         if mark < files {
             return Err(wrong());
         }

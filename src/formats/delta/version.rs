@@ -121,7 +121,7 @@ impl DeltaVersion {
         };
         let stats = add.stats.as_deref();
         let columns = stats.filter(|_| with_stats).and_then(|text| stats_read::read(text, &self.snapshot.schema, !deletes.is_empty()));
-        let lineage = add.default_row_commit_version.filter(|_| self.state.protocol.writes("rowTracking"));
+        let lineage = add.default_row_commit_version().filter(|_| self.state.protocol.writes("rowTracking"));
         Ok(DataFile {
             location: path::resolve(self.root(), &add.path)?,
             path: Arc::clone(&add.path),
@@ -130,7 +130,7 @@ impl DeltaVersion {
             rows: stats.and_then(stats_read::rows),
             partition: Arc::clone(partition),
             deletes,
-            lineage: lineage.map(|sequence| Lineage { first_row_id: add.base_row_id, sequence }),
+            lineage: lineage.map(|sequence| Lineage { first_row_id: add.base_row_id(), sequence }),
             stats: columns.map(Box::new),
         })
     }
