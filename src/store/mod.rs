@@ -3,6 +3,7 @@
 //! The store knows places and bytes, nothing of tables. It is a thin face over `object_store`; counting and failing are decorators beneath it.
 
 mod answer;
+mod apart;
 pub mod counting;
 mod deletion;
 pub mod faulty;
@@ -29,6 +30,7 @@ use answer::write_error;
 use moved::Moves;
 
 pub use answer::storage_error;
+pub use apart::apart;
 pub use pieces::Pieces;
 pub use writer::Writer;
 

@@ -19,11 +19,13 @@ use super::table::IcebergVersion;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::model::{FileKind, Holding, LiveCount};
-use crate::store::Store;
+use crate::store::{Store, apart};
 use crate::units::Bytes;
 
 /// How many manifest lists or manifests are fetched ahead.
 const AHEAD: usize = 8;
+/// So many entries of a manifest are read at once.
+const PIECE: usize = 2048;
 
 /// The live files of a version being counted on the way: the paths of its manifests.
 #[derive(Debug)]
@@ -142,7 +144,7 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
     Ok((lists, manifests))
 }
 
-/// A manifest and the files of its entries.
+/// A manifest and the files of its entries. Several are read at a time, each on a thread of its own, a piece ahead of whoever takes what they tell.
 async fn of_manifest(
     store: &Store,
     metadata: Arc<Metadata>,
@@ -153,15 +155,45 @@ async fn of_manifest(
     let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?.places_only();
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
     let own = held(place, FileKind::Manifests, size);
-    // Entries of deleted files count too: in doubt a file is referred to.
-    let files = reader.map(move |entry| {
-        let entry = entry?;
-        if let Some(live) = live.as_ref().filter(|_| entry.status != Status::Deleted && entry.content == FileContent::Data) {
+    let (first, rest) = Entries { reader, metadata, live }.piece().await?;
+    let rest = stream::try_unfold(rest, |rest| async move {
+        match rest {
+            Some(rest) => rest.piece().await.map(Some),
+            None => Ok(None),
+        }
+    });
+    let rest = rest.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten();
+    Ok(stream::iter(std::iter::once(own).chain(first).map(Ok)).chain(rest).boxed())
+}
+
+/// The entries of a manifest that are still to be read.
+struct Entries {
+    reader: ManifestReader,
+    metadata: Arc<Metadata>,
+    live: Option<LiveCount>,
+}
+
+impl Entries {
+    /// The files of the next entries, and what is left after them.
+    async fn piece(mut self) -> Result<(Vec<Holding>, Option<Self>)> {
+        apart(move || {
+            let mut files = Vec::new();
+            while files.len() < PIECE {
+                let Some(entry) = self.reader.next() else { return Ok((files, None)) };
+                files.push(self.file(&entry?)?);
+            }
+            Ok((files, Some(self)))
+        })
+        .await
+    }
+
+    /// Entries of deleted files count too: in doubt a file is referred to.
+    fn file(&self, entry: &Entry) -> Result<Holding> {
+        if let Some(live) = self.live.as_ref().filter(|_| entry.status != Status::Deleted && entry.content == FileContent::Data) {
             live.add(Bytes(entry.size), entry.records);
         }
-        Ok(held(metadata.place(&entry.path)?, kind(&entry), Some(Bytes(entry.size))))
-    });
-    Ok(stream::iter(std::iter::once(Ok(own)).chain(files)).boxed())
+        Ok(held(self.metadata.place(&entry.path)?, kind(entry), Some(Bytes(entry.size))))
+    }
 }
 
 fn kind(entry: &Entry) -> FileKind {

@@ -29,6 +29,7 @@ use object_store::{
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use staged::{Staged, sync_folder_of};
 use upload::Upload;
@@ -42,6 +43,8 @@ pub use staged::{is_unfinished, is_unfinished_of};
 const PIECE: u64 = 8 << 20;
 /// How many entries one turn of a listing reads.
 const LISTED_AT_ONCE: usize = 1024;
+/// How many threads walk below one folder: a disk's own work is most of it, and a disk across a network takes its time for each.
+const WALKERS: usize = 2;
 /// How many turns a listing reads ahead.
 const TURNS_AHEAD: usize = 2;
 /// How many files one turn of a deletion removes before it syncs their folders.
@@ -313,25 +316,35 @@ fn list(prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Resu
     stream::once(started).flatten().boxed()
 }
 
-/// Walks on a thread of its own, a few turns ahead of whoever takes what it finds.
-fn walk_ahead(runtime: &Handle, mut walk: Walk) -> BoxStream<'static, Result<ObjectMeta>> {
+/// Walks on threads of its own, a few turns ahead of whoever takes what they find.
+fn walk_ahead(runtime: &Handle, walk: Walk) -> BoxStream<'static, Result<ObjectMeta>> {
     let (sender, receiver) = mpsc::channel::<Vec<Result<ObjectMeta>>>(TURNS_AHEAD);
-    let walking = runtime.spawn_blocking(move || {
-        loop {
-            let turn: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
-            // Nobody may want the rest.
-            if turn.is_empty() || sender.blocking_send(turn).is_err() {
-                return;
+    let others: Vec<Walk> = (1..WALKERS).map(|_| walk.another()).collect();
+    let walking = others.into_iter().chain([walk]).map(|mut walk| {
+        let sender = sender.clone();
+        runtime.spawn_blocking(move || {
+            loop {
+                let turn: Vec<_> = walk.by_ref().take(LISTED_AT_ONCE).collect();
+                // Nobody may want the rest.
+                if turn.is_empty() || sender.blocking_send(turn).is_err() {
+                    return;
+                }
             }
-        }
+        })
     });
-    let turns = stream::unfold((receiver, Some(walking)), |(mut receiver, walking)| async move {
+    let walking: Vec<JoinHandle<()>> = walking.collect();
+    drop(sender);
+    let turns = stream::unfold((receiver, walking), |(mut receiver, mut walking)| async move {
         if let Some(turn) = receiver.recv().await {
             return Some((turn, (receiver, walking)));
         }
         // A walk that broke off has not seen everything.
-        let broke = walking?.await.err()?;
-        Some((vec![Err(broke.into())], (receiver, None)))
+        while let Some(one) = walking.pop() {
+            if let Err(broke) = one.await {
+                return Some((vec![Err(broke.into())], (receiver, walking)));
+            }
+        }
+        None
     });
     turns.map(stream::iter).flatten().boxed()
 }

@@ -3,19 +3,57 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use object_store::path::{Path, PathPart};
 use object_store::{Error, ListResult, ObjectMeta, Result};
 
 use super::{disk_path, failure, object_meta};
 
-/// Every file below a folder, at any depth, in no particular order. Holds one open folder, however deep the tree: open files are few.
+/// Folders that are to be read, shared by those who read them.
+#[derive(Debug)]
+struct Folders {
+    left: Mutex<Left>,
+    /// There are more, or nobody reads any more.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Left {
+    folders: Vec<Path>,
+    /// How many are being read: more may be found in them.
+    open: usize,
+}
+
+impl Folders {
+    fn change(&self, change: impl FnOnce(&mut Left)) {
+        change(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// The next one; waits while others may still find some, and is `None` at the end.
+    fn next(&self) -> Option<Path> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(folder) = left.folders.pop() {
+                left.open += 1;
+                return Some(folder);
+            }
+            if left.open == 0 {
+                return None;
+            }
+            left = self.changed.wait(left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Every file below a folder, at any depth, in no particular order. Holds one open folder, however deep the tree: open files are few. Several may
+/// share the work, each on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Walk {
     after: Option<Path>,
     open: Option<(Path, ReadDir)>,
-    /// Folders that are still to be read.
-    pending: Vec<Path>,
+    folders: Arc<Folders>,
 }
 
 /// What an entry of a folder is.
@@ -27,7 +65,25 @@ enum Found {
 impl Walk {
     /// Below `folder`, only keys that sort after `after`.
     pub(super) fn new(folder: Path, after: Option<Path>) -> Self {
-        Self { after, open: None, pending: vec![folder] }
+        let left = Mutex::new(Left { folders: vec![folder], open: 0 });
+        Self { after, open: None, folders: Arc::new(Folders { left, changed: Condvar::new() }) }
+    }
+
+    /// Another that takes part in the same walk: what one finds the others do not.
+    pub(super) fn another(&self) -> Self {
+        Self { after: self.after.clone(), open: None, folders: Arc::clone(&self.folders) }
+    }
+}
+
+impl Drop for Walk {
+    /// Whoever stops in the middle of a folder leaves nothing for others to wait for: the walk is over.
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            self.folders.change(|left| {
+                left.folders.clear();
+                left.open -= 1;
+            });
+        }
     }
 }
 
@@ -59,20 +115,25 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some((folder, entries)) = &mut self.open else {
-                let folder = self.pending.pop()?;
+                let folder = self.folders.next()?;
                 match open_folder(&folder) {
-                    Ok(entries) => self.open = entries.map(|entries| (folder, entries)),
-                    Err(error) => return Some(Err(error)),
+                    Ok(Some(entries)) => self.open = Some((folder, entries)),
+                    Ok(None) => self.folders.change(|left| left.open -= 1),
+                    Err(error) => {
+                        self.folders.change(|left| left.open -= 1);
+                        return Some(Err(error));
+                    }
                 }
                 continue;
             };
             let Some(entry) = entries.next() else {
                 self.open = None;
+                self.folders.change(|left| left.open -= 1);
                 continue;
             };
             match take(folder, entry, self.after.as_ref()) {
                 Ok(Some(Found::File(key, metadata))) => return Some(Ok(object_meta(key, &metadata, None))),
-                Ok(Some(Found::Folder(key))) => self.pending.push(key),
+                Ok(Some(Found::Folder(key))) => self.folders.change(|left| left.folders.push(key)),
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
@@ -146,4 +207,54 @@ fn leads_upwards(place: &std::path::Path) -> bool {
     let target = place.canonicalize();
     let here = place.parent().map(std::path::Path::canonicalize);
     matches!((target, here), (Ok(target), Some(Ok(here))) if here.starts_with(&target))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use super::*;
+
+    /// A tree of 200 files in 40 folders at two depths, and their keys.
+    fn tree() -> (tempfile::TempDir, Path, BTreeSet<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::parse(folder.path().to_str().unwrap()).unwrap();
+        let mut keys = BTreeSet::new();
+        for n in 0..200 {
+            let below = if n % 2 == 0 { format!("a={}", n % 20) } else { format!("b/c={}/d", n % 20) };
+            fs::create_dir_all(folder.path().join(&below)).unwrap();
+            fs::write(folder.path().join(&below).join(n.to_string()), "").unwrap();
+            keys.insert(format!("{root}/{below}/{n}"));
+        }
+        (folder, root, keys)
+    }
+
+    #[test]
+    fn those_who_share_a_walk_find_every_file_once() {
+        let (_folder, root, keys) = tree();
+        for walkers in [1, 2, 5] {
+            let walk = Walk::new(root.clone(), None);
+            let others: Vec<Walk> = (1..walkers).map(|_| walk.another()).collect();
+            let walking = others
+                .into_iter()
+                .chain([walk])
+                .map(|walk| thread::spawn(move || walk.map(|meta| meta.unwrap().location.to_string()).collect::<Vec<_>>()));
+            let walking: Vec<_> = walking.collect();
+            let found: Vec<String> = walking.into_iter().flat_map(|one| one.join().unwrap()).collect();
+            assert_eq!(found.len(), keys.len());
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), keys);
+        }
+    }
+
+    #[test]
+    fn a_walk_that_one_breaks_off_ends_for_all() {
+        let (_folder, root, _) = tree();
+        let mut walk = Walk::new(root, None);
+        assert!(walk.next().unwrap().is_ok());
+        let other = walk.another();
+        let ends = thread::spawn(move || other.count());
+        drop(walk);
+        ends.join().unwrap();
+    }
 }
