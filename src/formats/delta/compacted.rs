@@ -91,15 +91,21 @@ async fn prepare(newest: &DeltaVersion) -> Result<Prepared> {
     if listing.latest().is_some_and(|latest| latest > version) {
         return Ok(Prepared::Outdated);
     }
+    let prepared = sum_up(newest, &listing).await;
+    listing.or_outdated(store, root, prepared, Prepared::Outdated).await
+}
+
+async fn sum_up(newest: &DeltaVersion, listing: &Listing) -> Result<Prepared> {
+    let (version, root, store) = (newest.state().version, newest.root(), newest.store());
     let start = listing.starts(version).first().copied().ok_or_else(|| listing.gap(root, version))?;
     let since = start.map_or(-1, |checkpoint| checkpoint.version);
-    if pieces(&listing, since, version).len() < 2 {
+    if pieces(listing, since, version).len() < 2 {
         return Ok(Prepared::Done);
     }
     let sum = Piece { from: since.saturating_add(1), to: version };
     let (file, text) = (sum.file(root), text(newest, sum).await?);
-    let commits = replay::replay(store, root, &listing, start, version, true).await?;
-    let back = replay::replay_sum(store, &listing, start, (&text, &file), (version, root)).await;
+    let commits = replay::replay(store, root, listing, start, version, true).await?;
+    let back = replay::replay_sum(store, listing, start, (&text, &file), (version, root)).await;
     let same = back.and_then(|back| {
         forget::agree(root, &back, &commits)?;
         forget::same_files(root, &back, &commits)

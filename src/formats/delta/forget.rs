@@ -33,11 +33,9 @@ pub(super) async fn forget(newest: &DeltaVersion, forget: &Forget) -> Result<boo
         return Ok(true);
     }
     retention::check_protection(newest.state(), &listing, oldest)?;
-    match secure(newest, &listing, oldest).await {
-        // Another run forgets the same: what is left to do is to be seen anew.
-        Err(error) if is_damage(&error) && listing.is_outdated(newest.store(), newest.root()).await? => Ok(false),
-        done => done.map(|()| true),
-    }
+    // Another run may forget the same: what is left to do is then to be seen anew.
+    let done = secure(newest, &listing, oldest).await.map(|()| true);
+    listing.or_outdated(newest.store(), newest.root(), done, false).await
 }
 
 /// Makes certain that `version` has a checkpoint that says what the log before it says, and that the hint leads to one that stays.

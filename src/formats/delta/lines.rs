@@ -111,7 +111,10 @@ pub(super) async fn read_pieces(mut pieces: Pieces, file: &Location, each: impl 
             rest = after.get(1..).unwrap_or_default();
         }
         if begun.len().saturating_add(rest.len()) > LONGEST {
-            return Err(Error::unsupported("a line of the log is too long").about("file", file).about("bytes", begun.len()));
+            return Err(Error::unsupported("an entry of the log is longer than any engine writes")
+                .about("file", file)
+                .about("line", lines.number + 1)
+                .hint("restore this file of the log from a backup if it is damaged; nothing was changed"));
         }
         begun.extend_from_slice(rest);
     }

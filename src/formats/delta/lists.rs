@@ -83,13 +83,18 @@ pub(super) async fn checkpoint_newest(newest: &DeltaVersion) -> Result<bool> {
     if listing.latest().is_some_and(|latest| latest > version) {
         return Ok(false);
     }
+    let done = checkpoint(newest, &listing).await.map(|()| true);
+    listing.or_outdated(newest.store(), newest.root(), done, false).await
+}
+
+async fn checkpoint(newest: &DeltaVersion, listing: &Listing) -> Result<()> {
+    let version = newest.state().version;
     match listing.checkpoints().find(|checkpoint| checkpoint.version == version) {
-        None => forget::write(newest, &listing, version).await?,
-        Some(known) if is_hint_stale(newest, &listing).await? => {
+        None => forget::write(newest, listing, version).await,
+        Some(known) if is_hint_stale(newest, listing).await? => {
             let text = checkpoint_read::hint(newest.store(), newest.root(), known).await?;
-            newest.store().put(&log::hint_file(newest.root()), text.into()).await?;
+            newest.store().put(&log::hint_file(newest.root()), text.into()).await
         }
-        Some(_) => {}
+        Some(_) => Ok(()),
     }
-    Ok(true)
 }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use futures::TryStreamExt;
 
 use super::compacted::Piece;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::location::Location;
 use crate::store::{Meta, Store};
 
@@ -154,14 +154,27 @@ impl Listing {
         self.commits.get(&version)
     }
 
-    /// Whether a commit of this listing is gone by now: somebody cleans the log up, and what was listed says nothing of what is left.
+    /// What came of work that went by this listing: `outdated` instead of an error where what was listed is gone by now.
+    ///
+    /// # Errors
+    ///
+    /// Those of `done`, and of [`Self::read`].
+    pub(super) async fn or_outdated<T>(&self, store: &Store, root: &Location, done: Result<T>, outdated: T) -> Result<T> {
+        match done {
+            Err(error) if error.kind() != Kind::Unavailable && self.is_outdated(store, root).await? => Ok(outdated),
+            done => done,
+        }
+    }
+
+    /// Whether a commit or checkpoint of this listing is gone by now: somebody cleans the log up, and what was listed says nothing of what is left.
     ///
     /// # Errors
     ///
     /// As [`Self::read`].
     pub(super) async fn is_outdated(&self, store: &Store, root: &Location) -> Result<bool> {
         let now = Self::read(store, root, None).await?;
-        Ok(self.commits.keys().any(|version| !now.commits.contains_key(version)))
+        let is_gone = self.commits.keys().any(|version| !now.commits.contains_key(version));
+        Ok(is_gone || self.checkpoints.keys().any(|version| !now.checkpoints.contains_key(version)))
     }
 
     /// Whether a complete checkpoint of `version` is there.
