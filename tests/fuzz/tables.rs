@@ -46,7 +46,7 @@ pub(super) enum Depth {
     Head,
     /// Data files and their deletes.
     Deletes,
-    /// Rows that deletes apply to, too.
+    /// The rows of a file that has deletes, too.
     Rows,
     /// Everything but rows, with history and what fsck looks at.
     Whole,
@@ -98,12 +98,14 @@ pub(super) fn read(root: &str, objects: Objects, depth: Depth, open: Open) {
             sound(version.output(&Arc::default(), &OutputWishes::default()));
             return;
         }
-        for file in &files(&*version).await {
-            let deletes = sound(version.row_deletes(std::slice::from_ref(file)).await).and_then(|mut all| all.pop());
+        let files = files(&*version).await;
+        for file in &files {
             sound(version.output(&file.partition, &OutputWishes::default()));
-            if let Some(deletes) = deletes.filter(|deletes| depth == Depth::Rows && !matches!(deletes, RowDeletes::None)) {
-                rows(&store, &*version, file, deletes).await;
-            }
+        }
+        let deletes = sound(version.row_deletes(&files).await).unwrap_or_default();
+        let mut deleted = files.iter().zip(deletes).filter(|(_, deletes)| !matches!(deletes, RowDeletes::None));
+        if let Some((file, deletes)) = deleted.next().filter(|_| depth == Depth::Rows) {
+            rows(&store, &*version, file, deletes).await;
         }
         if depth == Depth::Whole {
             sound(version.bookkeeping().await);
