@@ -88,32 +88,46 @@ pub(crate) fn sound<T>(result: Result<T>) -> Option<T> {
 /// Reads what a table of these objects has.
 pub(super) fn read(root: &str, objects: Objects, depth: Depth, open: Open) {
     with_store(root, objects, async |store, root| {
-        let table = open(&store, root);
-        let Some(version) = sound(table.load().await) else { return };
+        let Some(version) = sound(open(&store, root).load().await) else { return };
+        let version = &*version;
         sound(version.rewritable());
         sound(version.retention());
         drop((version.references(), version.timeline(), version.defaults(), version.state_id()));
-        if depth == Depth::Head {
-            sound(version.reading());
-            sound(version.output(&Arc::default(), &OutputWishes::default()));
-            return;
-        }
-        let files = files(&*version).await;
-        for file in &files {
-            sound(version.output(&file.partition, &OutputWishes::default()));
-        }
-        let deletes = sound(version.row_deletes(&files).await).unwrap_or_default();
-        let mut deleted = files.iter().zip(deletes).filter(|(_, deletes)| !matches!(deletes, RowDeletes::None));
-        if let Some((file, deletes)) = deleted.next().filter(|_| depth == Depth::Rows) {
-            rows(&store, &*version, file, deletes).await;
-        }
-        if depth == Depth::Whole {
-            sound(version.bookkeeping().await);
-            sound(version.history().try_for_each(async |_| Ok(())).await);
-            sound(version.holdings().try_for_each(async |_| Ok(())).await);
-            sound(version.check(Reach::EveryVersion, &mut |_| {}).await);
+        match depth {
+            Depth::Head => {
+                sound(version.reading());
+                sound(version.output(&Arc::default(), &OutputWishes::default()));
+            }
+            Depth::Deletes => drop(deleted(version).await),
+            Depth::Rows => {
+                if let Some((file, deletes)) = deleted(version).await {
+                    rows(&store, version, &file, deletes).await;
+                }
+            }
+            Depth::Whole => {
+                drop(deleted(version).await);
+                past(version).await;
+            }
         }
     });
+}
+
+/// A file with its deletes, after those of others were read.
+async fn deleted(version: &dyn TableVersion) -> Option<(DataFile, RowDeletes)> {
+    let files = files(version).await;
+    for file in &files {
+        sound(version.output(&file.partition, &OutputWishes::default()));
+    }
+    let deletes = sound(version.row_deletes(&files).await)?;
+    files.into_iter().zip(deletes).find(|(_, deletes)| !matches!(deletes, RowDeletes::None))
+}
+
+/// History, and what fsck looks at.
+async fn past(version: &dyn TableVersion) {
+    sound(version.bookkeeping().await);
+    sound(version.history().try_for_each(async |_| Ok(())).await);
+    sound(version.holdings().try_for_each(async |_| Ok(())).await);
+    sound(version.check(Reach::EveryVersion, &mut |_| {}).await);
 }
 
 /// Some files, those with deletes first.
