@@ -15,7 +15,7 @@ use otf::store::Store;
 use otf::units::{Bytes as Size, Timestamp};
 
 use super::Target;
-use super::delta::{commit, head, log, schema};
+use super::delta::{EMPTY, log};
 use super::tables::{Objects, sound, with_store};
 
 pub(super) const TARGETS: &[Target] = &[
@@ -58,6 +58,8 @@ pub(super) const TARGETS: &[Target] = &[
             r#""fileFormat":"CSV","fileSchema":"Bucket, Key, Size, LastModifiedDate","files":[{"key":"t/x.parquet","size":7,"MD5checksum":"0"}]}"#
         )],
     ),
+    ("inventory_parquet", inventory_parquet, &["@fuzz/inventory-s3.parquet", "@fuzz/inventory-plain.parquet"]),
+    ("inventory_orc", inventory_orc, &["@fuzz/inventory-s3.orc", "@fuzz/inventory-plain.orc"]),
 ];
 
 /// 2100-01-01: every object is old.
@@ -114,7 +116,7 @@ fn parts(store: &Store) -> Parts<'_> {
 
 /// A table with two objects that nothing refers to, and `more`.
 fn objects(more: Objects) -> Objects {
-    let mut objects = vec![log(0, commit(&head(&schema()))), ("x.parquet".into(), Bytes::new()), ("a/b".into(), Bytes::new())];
+    let mut objects = vec![log(0, EMPTY.clone()), ("x.parquet".into(), Bytes::new()), ("a/b".into(), Bytes::new())];
     objects.extend(more);
     objects
 }
@@ -165,4 +167,12 @@ fn inventory(data: &[u8]) {
 
 fn inventory_manifest(data: &[u8]) {
     searched("s3://b/t", "manifest.json", data);
+}
+
+fn inventory_parquet(data: &[u8]) {
+    searched("s3://b/t", "inventory.parquet", data);
+}
+
+fn inventory_orc(data: &[u8]) {
+    searched("s3://b/t", "inventory.orc", data);
 }

@@ -1,5 +1,7 @@
 //! Delta's log, and what it leads to.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use otf::formats::delta::DeltaTable;
 use serde_json::{Value as Json, json};
@@ -80,15 +82,15 @@ const V2: &[&str] = &[concat!(
 
 const ROOT: &str = "/t";
 
-fn delta(objects: Objects) {
-    read(ROOT, objects, Depth::Metadata, |store, root| Box::new(DeltaTable::new(store.clone(), root)));
+fn delta(objects: Objects, depth: Depth) {
+    read(ROOT, objects, depth, |store, root| Box::new(DeltaTable::new(store.clone(), root)));
 }
 
-pub(super) fn commit(lines: &[Json]) -> Bytes {
+fn commit(lines: &[Json]) -> Bytes {
     lines.iter().map(|line| format!("{line}\n")).collect::<String>().into()
 }
 
-pub(super) fn head(schema: &str) -> [Json; 2] {
+fn head(schema: &str) -> [Json; 2] {
     [
         json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors", "v2Checkpoint"],
             "writerFeatures": ["deletionVectors", "v2Checkpoint"]}}),
@@ -101,8 +103,11 @@ pub(super) fn log(version: u32, bytes: Bytes) -> (String, Bytes) {
     (format!("_delta_log/{version:020}.json"), bytes)
 }
 
+/// The lines of a table with a column of each type, and without files.
+pub(super) static EMPTY: LazyLock<Bytes> = LazyLock::new(|| commit(&head(&schema())));
+
 /// A plain schema with a column of each type, and a struct.
-pub(super) fn schema() -> String {
+fn schema() -> String {
     let field = |name: &str, ty: Json| json!({"name": name, "type": ty, "nullable": true, "metadata": {}});
     let inner = json!({"type": "struct", "fields": [field("d", json!("decimal(38,2)"))]});
     let fields = [
@@ -122,32 +127,35 @@ pub(super) fn schema() -> String {
     json!({"type": "struct", "fields": fields}).to_string()
 }
 
-fn one_file(add: Json) -> Objects {
-    let [protocol, metadata] = head(&schema());
-    vec![log(0, commit(&[protocol, metadata, json!({"add": add})]))]
+fn one_file(add: &Json) -> Objects {
+    vec![log(0, [&**EMPTY, &*commit(&[json!({"add": add})])].concat().into())]
 }
 
 fn delta_log(data: &[u8]) {
-    delta(vec![log(0, Bytes::copy_from_slice(data))]);
+    delta(vec![log(0, Bytes::copy_from_slice(data))], Depth::Whole);
 }
 
 fn delta_lines(data: &[u8]) {
-    delta(vec![log(0, commit(&head(&schema()))), log(1, Bytes::copy_from_slice(data))]);
+    delta(vec![log(0, EMPTY.clone()), log(1, Bytes::copy_from_slice(data))], Depth::Whole);
 }
 
 fn delta_schema(data: &[u8]) {
     let [protocol, mut metadata] = head(&text(data));
     metadata["metaData"]["configuration"] = json!({"delta.columnMapping.mode": if data.len().is_multiple_of(2) { "name" } else { "none" }});
     let add = json!({"add": {"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "stats": STATS[0]}});
-    delta(vec![log(0, commit(&[protocol, metadata, add]))]);
+    delta(vec![log(0, commit(&[protocol, metadata, add]))], Depth::Whole);
 }
 
 fn delta_stats(data: &[u8]) {
-    delta(one_file(json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "stats": text(data)})));
+    let add = json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "stats": text(data)});
+    delta(one_file(&add), Depth::Deletes.for_most(data));
 }
 
 fn delta_path(data: &[u8]) {
-    delta(one_file(json!({"path": text(data), "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true})));
+    delta(
+        one_file(&json!({"path": text(data), "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true})),
+        Depth::Whole,
+    );
 }
 
 fn delta_partition_value(data: &[u8]) {
@@ -156,7 +164,7 @@ fn delta_partition_value(data: &[u8]) {
     metadata["metaData"]["partitionColumns"] = json!(columns);
     let values: serde_json::Map<String, Json> = columns.iter().map(|column| ((*column).to_string(), json!(text(data)))).collect();
     let add = json!({"add": {"path": "f", "partitionValues": values, "size": 1, "modificationTime": 0, "dataChange": true}});
-    delta(vec![log(0, commit(&[protocol, metadata, add]))]);
+    delta(vec![log(0, commit(&[protocol, metadata, add]))], Depth::Deletes.for_most(data));
     for ty in PRIMITIVES {
         drop(otf::model::literal::parse(&text(data), *ty));
     }
@@ -166,9 +174,8 @@ fn delta_inline_vector(data: &[u8]) {
     let text = text(data);
     let size = text.len() / 5 * 4;
     let vector = json!({"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": size, "cardinality": 6});
-    delta(one_file(
-        json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "deletionVector": vector}),
-    ));
+    let add = json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "deletionVector": vector});
+    delta(one_file(&add), Depth::Deletes.for_most(data));
 }
 
 /// The file as it is, and the bytes as a vector whose length and checksum are right.
@@ -185,38 +192,38 @@ fn delta_vector(data: &[u8]) {
         let vector = json!({"storageType": "p", "pathOrInlineDv": "file:///t/v.bin", "offset": 1,
             "sizeInBytes": if framed { data.len() } else { 42 }, "cardinality": 5});
         let mut objects = one_file(
-            json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "stats": "{\"numRecords\":1000}", "deletionVector": vector}),
+            &json!({"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": true, "stats": "{\"numRecords\":1000}", "deletionVector": vector}),
         );
         objects.push(("v.bin".into(), file.into()));
-        delta(objects);
+        delta(objects, Depth::Deletes.for_most(data));
     }
 }
 
 fn delta_hints(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
-    delta(vec![
-        log(0, commit(&head(&schema()))),
+    let objects = vec![
+        log(0, EMPTY.clone()),
         ("_delta_log/_last_checkpoint".into(), bytes.clone()),
         ("_delta_log/00000000000000000000.crc".into(), bytes),
-    ]);
+    ];
+    delta(objects, Depth::Whole);
 }
 
 /// Names in the log's folder, one a line, beside a table of one version.
 fn delta_names(data: &[u8]) {
-    let head = commit(&head(&schema()));
-    let mut objects = vec![log(0, head.clone())];
-    objects.extend(text(data).lines().take(32).map(|name| (format!("_delta_log/{name}"), head.clone())));
-    delta(objects);
+    let mut objects = vec![log(0, EMPTY.clone())];
+    objects.extend(text(data).lines().take(32).map(|name| (format!("_delta_log/{name}"), EMPTY.clone())));
+    delta(objects, Depth::Whole);
 }
 
 /// A checkpoint in Parquet: as a classic one, and as what one in JSON leads to.
 fn delta_checkpoint(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
-    delta(vec![("_delta_log/00000000000000000001.checkpoint.parquet".into(), bytes.clone())]);
-    let [protocol, metadata] = head(&schema());
+    delta(vec![("_delta_log/00000000000000000001.checkpoint.parquet".into(), bytes.clone())], Depth::Whole);
     let sidecar = json!({"sidecar": {"path": "s.parquet", "sizeInBytes": data.len(), "modificationTime": 0}});
-    let lines = [json!({"checkpointMetadata": {"version": 1}}), protocol, metadata, sidecar];
-    delta(vec![(V2_NAME.into(), commit(&lines)), ("_delta_log/_sidecars/s.parquet".into(), bytes)]);
+    let lines = commit(&[json!({"checkpointMetadata": {"version": 1}}), sidecar]);
+    let checkpoint = [&*lines, &**EMPTY].concat().into();
+    delta(vec![(V2_NAME.into(), checkpoint), ("_delta_log/_sidecars/s.parquet".into(), bytes)], Depth::Whole);
 }
 
 const V2_NAME: &str = "_delta_log/00000000000000000001.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json";
@@ -226,5 +233,5 @@ fn delta_v2_checkpoint(data: &[u8]) {
     let mut objects: Objects = known.into_iter().filter(|(name, _)| name.ends_with(".checkpoint.parquet")).collect();
     objects[0].0 = "_delta_log/_sidecars/016ae953-37a9-438e-8683-9a9a4a79a395.parquet".into();
     objects.push((V2_NAME.into(), Bytes::copy_from_slice(data)));
-    delta(objects);
+    delta(objects, Depth::Whole);
 }

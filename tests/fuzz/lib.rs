@@ -4,6 +4,7 @@
 mod targets;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::path::Path;
@@ -47,7 +48,7 @@ fn bounded(size: usize) {
         static TOLD: Cell<bool> = const { Cell::new(false) };
     }
     if size > MOST_AT_ONCE && !TOLD.replace(true) {
-        eprintln!("{size} bytes were asked for at once\n{}", std::backtrace::Backtrace::force_capture());
+        eprintln!("{size} bytes were asked for at once\n{}", Backtrace::force_capture());
         abort();
     }
 }
@@ -64,10 +65,9 @@ pub fn start(name: &str) {
         std::process::exit(0);
     }
     TARGET.set(target.1).expect("one target a process");
-    // Some decoders panic on damaged files and are caught by those who call them: only what reaches us is a failure.
-    set_hook(Box::new(|panic| {
-        LAST.set(Some(format!("{panic}\n{}", std::backtrace::Backtrace::capture())));
-    }));
+    // Some decoders panic on damaged files and are caught by those who call them: only what reaches us is a failure, and only its frames are worth
+    // the time and the memory that naming them takes.
+    set_hook(Box::new(|panic| LAST.set(Some((panic.to_string(), Backtrace::capture())))));
 }
 
 fn plant(target: &targets::Target, folder: &Path) {
@@ -80,14 +80,16 @@ fn plant(target: &targets::Target, folder: &Path) {
 }
 
 thread_local! {
-    static LAST: Cell<Option<String>> = const { Cell::new(None) };
+    static LAST: Cell<Option<(String, Backtrace)>> = const { Cell::new(None) };
 }
 
 /// Runs the target once; a panic ends the process.
 pub fn run(data: &[u8]) {
     let target = TARGET.get().expect("a target");
     if catch_unwind(AssertUnwindSafe(|| target(data))).is_err() {
-        eprintln!("{}", LAST.take().unwrap_or_default());
+        if let Some((panic, frames)) = LAST.take() {
+            eprintln!("{panic}\n{frames}");
+        }
         abort();
     }
 }

@@ -44,6 +44,17 @@ pub(super) const TARGETS: &[Target] = &[
             "output = \"json\"\n[compact]\ntarget_file_size = \"512MiB\"\ncompression = \"zstd:3\"\n",
         ],
     ),
+    (
+        "options",
+        options,
+        &[
+            "target-file-size-bytes=1000\nmin-file-size-bytes=750\nmax-file-size-bytes=1800\nmin-input-files=2\nmax-file-group-size-bytes=5000\n\
+             max-concurrent-file-group-rewrites=3\nmax-files-to-rewrite=7\npartial-progress.enabled=true\npartial-progress.max-commits=4\n",
+            "delete-file-threshold=1\ndelete-ratio-threshold=0.2\nrewrite-all=true\nremove-dangling-deletes=true\n\
+             use-starting-sequence-number=true\nrewrite-job-order=bytes-desc\noutput-spec-id=3\n",
+            "aws_endpoint = http://h:1\nallow_http=true\nregion=x\nmax_retries=3\nretry_timeout=PT1M\n",
+        ],
+    ),
     ("quantities", quantities, &["512MiB", "128 MB", "17", "7d", "PT1H30M", "P1DT2M", "500ms", "90m", "zstd:22", "brotli:11", "none"]),
     (
         "times",
@@ -119,6 +130,16 @@ fn config(data: &[u8]) {
     sound(otf::config::Config::read(Some(&text), &[].into()));
     let variables = ["OTF_MEMORY", "OTF_THREADS", "OTF_OUTPUT"].map(|name| (name.to_string(), text.clone()));
     sound(otf::config::Config::read(None, &variables.into()));
+}
+
+/// What follows `--option` and `--storage-option`, one a line.
+fn options(data: &[u8]) {
+    let text = text(data);
+    let given: Vec<String> = text.lines().map(str::to_string).collect();
+    sound(otf::cli::commands::compact::spark_options(&given));
+    let pairs = given.iter().filter_map(|option| sound(otf::cli::options::key_value("--storage-option", option)));
+    let settings: otf::store::resolve::Settings = pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    sound(otf::store::resolve::Stores::new(&settings, &[].into()));
 }
 
 fn quantities(data: &[u8]) {

@@ -154,6 +154,6 @@ runs! {
     iceberg_name_mapping iceberg_positions_parquet iceberg_positions_orc iceberg_positions_avro
     iceberg_values_parquet iceberg_values_orc iceberg_values_avro
     data_parquet data_parquet_rewritten data_orc data_avro
-    journal note inventory inventory_manifest
-    location reference filter query config quantities times
+    journal note inventory inventory_manifest inventory_parquet inventory_orc
+    location reference filter query config options quantities times
 }

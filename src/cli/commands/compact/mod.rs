@@ -11,6 +11,7 @@ use crate::cli::options::TableArgs;
 use crate::config::{Compression, RowPath, Size};
 
 pub use run::run;
+pub use spark::read as spark_options;
 
 pub(crate) use run::compact;
 pub(crate) use show::CompactDocument;

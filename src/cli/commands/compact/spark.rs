@@ -37,7 +37,7 @@ const MAX_COMMITS: usize = 10;
 ///
 /// `Usage` for a key that is unknown (the known ones are listed), given twice or with a value that does not fit; `Unsupported` for what this
 /// version cannot do.
-pub(super) fn read(options: &[String]) -> Result<Compact> {
+pub fn read(options: &[String]) -> Result<Compact> {
     let mut read = Compact::default();
     let mut seen: Vec<&str> = Vec::new();
     let (mut partial, mut max_commits) = (false, None);

@@ -14,7 +14,7 @@ const PIECE: u64 = 4 << 20;
 /// So much is unpacked at once: it becomes a thousand times as much at most.
 const PACKED: usize = 32 << 10;
 /// A line longer than this is none.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// A file being read.
 #[derive(Debug)]

@@ -179,6 +179,28 @@ async fn a_number_is_no_time_and_a_file_that_is_no_inventory_is_refused() {
 }
 
 #[tokio::test]
+async fn a_long_key_that_a_dictionary_holds_once_is_handed_out_in_pieces_and_one_that_is_too_long_is_refused() {
+    let inventory = |key: &str, rows: usize| {
+        let texts = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+        parquet(&RecordBatch::try_from_iter([("key", texts(key)), ("last_modified", texts(DAY))]).unwrap())
+    };
+    let key = "x".repeat(20 << 10);
+    let bytes = inventory(&key, 4096);
+    assert!(bytes.len() < 1 << 20);
+    let store = Store::new(Arc::new(Memory(Arc::new(InMemory::new()))));
+    store.put(&place("/i.parquet"), bytes.into()).await.unwrap();
+    let mut found = Inventory::open(&store, &place("/i.parquet"), &place("s3://b/w/t")).await.unwrap();
+    let (mut most, mut all) = (0, 0);
+    while let Some(files) = found.next().await.unwrap() {
+        assert!(files.iter().all(|listed| *listed == Listed { modified: listed.modified, ..file(&key, 0) } && listed.modified.is_some()));
+        (most, all) = (most.max(files.len()), all + files.len());
+    }
+    assert!(all == 4096 && most < 1000, "{most} of {all} files at once");
+    let longer = inventory(&"x".repeat((1 << 20) + 1), 1);
+    assert_eq!(read_as("/i.parquet", &longer).await.unwrap_err().kind(), Kind::Usage);
+}
+
+#[tokio::test]
 async fn azure_s_inventory_of_blobs_is_read_without_older_states_and_folders() {
     let text = format!(
         "Name,Creation-Time,Last-Modified,Content-Length,Snapshot,IsCurrentVersion,Deleted,hdi_isfolder\n\

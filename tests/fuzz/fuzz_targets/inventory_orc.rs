@@ -1,0 +1,2 @@
+#![no_main]
+otf_fuzz::target!("inventory_orc");
