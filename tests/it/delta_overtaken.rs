@@ -55,28 +55,36 @@ async fn overtaken(history: &DeltaHistory, ours: &Ours, call: u64) -> bool {
         () = faults.until_held() => true,
         _ = &mut ours => false,
     };
-    if !is_held {
-        return false;
+    if is_held {
+        let case = format!("at call {call}");
+        // Both are of processes that run, as either sees it.
+        expire(&store, 1, "second-operation", &case).await;
+        faults.release();
+        ends_well_or_is_to_be_run_again(ours.await, &case);
+        the_newest_version_is_whole(history, &store, &case).await;
+        expire(&store, 3, "third-operation", &case).await;
     }
-    let case = format!("at call {call}");
-    // Both are of processes that run, as either sees it.
-    let expire = async |process, operation| {
-        let done = expire_delta(&store, process, operation, &Options::default()).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
-        assert!(matches!(done.outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {done:?}");
-    };
-    expire(1, "second-operation").await;
-    faults.release();
-    match ours.await {
+    is_held
+}
+
+async fn expire(store: &Arc<dyn ObjectStore>, process: u32, operation: &str, case: &str) {
+    let done = expire_delta(store, process, operation, &Options::default()).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+    assert!(matches!(done.outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {done:?}");
+}
+
+fn ends_well_or_is_to_be_run_again(ended: Result<Outcome>, case: &str) {
+    match ended {
         Ok(outcome) => assert!(matches!(outcome, Outcome::Landed | Outcome::NothingToDo), "{case}: {outcome:?}"),
         Err(error) => assert_eq!(error.kind().exit_status(), 75, "{case}: {error:?}"),
     }
-    let (data, _) = keys(&store).await;
+}
+
+async fn the_newest_version_is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, case: &str) {
+    let (data, _) = keys(store).await;
     let newest = Version(i64::try_from(history.latest()).unwrap());
-    let loaded = delta(&store).load_at(&At::Version(newest)).await.unwrap();
+    let loaded = delta(store).load_at(&At::Version(newest)).await.unwrap();
     let files: Vec<DataFile> = futures::TryStreamExt::try_collect(loaded.files(false)).await.unwrap();
     assert!(!files.is_empty() && files.iter().all(|file| data.contains(&*file.path)), "{case}");
-    expire(3, "third-operation").await;
-    true
 }
 
 fn sweep(ours: &Ours, histories: &[(&str, u64)]) {

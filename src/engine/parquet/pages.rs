@@ -47,7 +47,9 @@ pub(super) fn read<R: ChunkReader>(chunk: &ColumnChunkMetaData, rows: u64, reade
     let mut whole = ParquetMetaDataReader::new_with_metadata(alone).with_page_index_policy(PageIndexPolicy::Optional);
     whole.read_page_indexes(reader)?;
     let mut builder = whole.finish()?.into_builder();
+    // A column whose place is missing, or is damaged, has none although its length is told.
     let column = builder.take_column_index().and_then(|mut groups| groups.pop()?.pop());
+    let column = column.filter(|index| !matches!(index, ColumnIndexMetaData::NONE));
     let offset = builder.take_offset_index().and_then(|mut groups| groups.pop()?.pop());
     Ok(column.zip(offset))
 }
@@ -98,4 +100,26 @@ fn bounds(index: &ColumnIndexMetaData, at: usize, leaf: Leaf) -> Option<(Option<
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, RecordBatch};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    #[test]
+    fn an_index_whose_place_is_not_told_is_none() {
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1, 2, 3])) as _)]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let file = Bytes::from(writer.into_inner().unwrap());
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+        let chunk = footer.row_group(0).column(0);
+        assert!(read(chunk, 3, &file).unwrap().is_some());
+        let lost = chunk.clone().into_builder().set_column_index_offset(None).build().unwrap();
+        assert!(read(&lost, 3, &file).unwrap().is_none());
+    }
 }

@@ -32,8 +32,8 @@ pub(super) fn adds(rows: &[(&Add, &TextMap)], form: &StatsForm) -> Arrays {
         ("dataChange", flags(all().map(|_| Some(false)))),
         ("tags", maps(all().map(|add| add.tags()))?),
         ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
-        ("baseRowId", longs(all().map(|add| add.base_row_id()))),
-        ("defaultRowCommitVersion", longs(all().map(|add| add.default_row_commit_version()))),
+        ("baseRowId", longs(all().map(Add::base_row_id))),
+        ("defaultRowCommitVersion", longs(all().map(Add::default_row_commit_version))),
         ("clusteringProvider", texts(all().map(|add| add.clustering_provider()))),
         ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| form.text)))),
     ];
