@@ -12,7 +12,6 @@ use otf::ops::document::Outcome;
 use otf::ops::expire::plan::{Cutoff, Wishes};
 use otf::ops::expire::{Finished, Options};
 use otf::store::faulty::Faults;
-use proptest::prelude::*;
 use serde_json::json;
 
 use crate::crash::Mishap;
@@ -22,7 +21,7 @@ use crate::support::expiry::dry_run_of;
 use crate::support::timeline::DAY;
 use crate::support::workbench::{objects, over, runtime};
 
-const STATE: &str = "_otf/emptied.state";
+pub(crate) const STATE: &str = "_otf/emptied.state";
 
 /// Eight versions of 50 to 1 days: at the format's own durations the log goes up to 3, files up to 6.
 fn history() -> DeltaHistory {
@@ -41,12 +40,12 @@ fn names(files: &[&str]) -> BTreeSet<String> {
     files.iter().map(|name| (*name).to_string()).collect()
 }
 
-fn options(wishes: Wishes) -> Options {
+pub(crate) fn options(wishes: Wishes) -> Options {
     Options { wishes, files_named: 10_000, ..Options::default() }
 }
 
 /// Every file that `version` needs is there, and it can be loaded.
-async fn is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, version: usize) -> bool {
+pub(crate) async fn is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, version: usize) -> bool {
     let (data, _) = keys(store).await;
     let at = At::Version(Version(i64::try_from(version).unwrap()));
     let loaded = delta(store).load_at(&at).await.unwrap_or_else(|error| panic!("{version}: {error:?}"));
@@ -56,7 +55,7 @@ async fn is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore>, version:
     files.is_subset(&data)
 }
 
-async fn quiet_run(store: &Arc<dyn ObjectStore>, options: &Options) -> (Finished, Vec<(&'static str, String)>) {
+pub(crate) async fn quiet_run(store: &Arc<dyn ObjectStore>, options: &Options) -> (Finished, Vec<(&'static str, String)>) {
     let faults = Faults::none();
     let finished = expire_delta(&faults.over(Arc::clone(store)), 3, "third-operation", options).await.unwrap();
     (finished, faults.calls().into_iter().map(|call| (call.operation, call.key)).collect())
@@ -293,113 +292,4 @@ fn emptying_survives_the_loss_of_any_answer() {
 #[test]
 fn emptying_survives_the_failure_of_any_call() {
     sweep(Mishap::FailsTwice);
-}
-
-/// Something that happens to a table, so many days after what happened before.
-#[derive(Debug, Clone)]
-enum Step {
-    Append,
-    /// A live file goes and another comes, with change data.
-    Update(usize),
-    /// A live file goes; its removal says that this was so many days later than it was.
-    Remove(usize, i64),
-    /// A file that was removed comes back.
-    BringBack(usize),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => Just(Step::Append),
-        3 => any::<usize>().prop_map(Step::Update),
-        2 => (any::<usize>(), prop_oneof![9 => Just(0i64), 1 => 1..30i64]).prop_map(|(file, late)| Step::Remove(file, late)),
-        2 => any::<usize>().prop_map(Step::BringBack),
-    ]
-}
-
-fn nth(all: &BTreeSet<String>, n: usize) -> Option<String> {
-    (!all.is_empty()).then(|| all.iter().nth(n % all.len()).unwrap().clone())
-}
-
-fn build(steps: &[(Step, i64)], configuration: serde_json::Value) -> DeltaHistory {
-    let mut days = 70;
-    let mut history = DeltaHistory::new(configuration, days);
-    for (step, passed) in steps {
-        days = (days - passed).max(0);
-        let live = history.live(history.latest());
-        let data: BTreeSet<String> = history.all_files().into_iter().filter(|name| name.starts_with("file-")).collect();
-        let time = NOON - days * DAY;
-        match step {
-            Step::Append => drop(history.commit(days, &[], false)),
-            Step::Update(n) => {
-                let gone = nth(&live, *n);
-                history.commit(days, &gone.iter().map(String::as_str).collect::<Vec<_>>(), true);
-            }
-            Step::Remove(n, late) => {
-                let removes = nth(&live, *n).map(|name| (name, time + late * DAY)).into_iter().collect();
-                history.versions.push(Made { time, removes, ..Made::default() });
-            }
-            Step::BringBack(n) => {
-                let adds = nth(&data.difference(&live).cloned().collect(), *n).into_iter().collect();
-                history.versions.push(Made { time, adds, ..Made::default() });
-            }
-        }
-    }
-    // Times grow from version to version, and no age is just at a limit.
-    for (number, made) in history.versions.iter_mut().enumerate() {
-        let shift = i64::try_from(number).unwrap() * 1000 - DAY / 2;
-        made.time += shift;
-        made.removes.iter_mut().for_each(|(_, time)| *time += shift);
-    }
-    history
-}
-
-/// What two runs leave, the second with a shorter age, is what the oracle says.
-async fn judge(history: &DeltaHistory, (files, log): (i64, i64), last: usize, then: i64) {
-    let store = history.lay_out().await;
-    let wishes = Wishes { retain_last: Some(last as u64), unsafe_retention: true, ..Wishes::default() };
-    let ages = [(files, files.max(log), None), (then, then, Some(Cutoff::Age(then * DAY)))];
-    let mut kept = history.all_files();
-    for (files, log, older_than) in ages {
-        let options = options(Wishes { older_than, ..wishes.clone() });
-        let (oldest, whole) = (history.oldest_kept(log * DAY, last), history.oldest_kept(files * DAY, last));
-        let before = kept.clone();
-        kept = kept.intersection(&history.files_kept(whole, NOON - files * DAY)).cloned().collect();
-        let done = expire_delta(&store, 1, "an-operation", &options).await.unwrap();
-        let (data, others) = keys(&store).await;
-        assert_eq!(data, kept, "{done:?}");
-        let commits = others.iter().filter(|name| name.starts_with("_delta_log/") && name.ends_with(".json"));
-        let first = commits.filter_map(|name| name[11..31].parse::<usize>().ok()).min();
-        assert_eq!(first, Some(oldest), "{done:?}");
-        let worked = before != kept || !done.report.expired.is_empty();
-        assert_eq!(done.outcome, if worked { Outcome::Landed } else { Outcome::NothingToDo }, "{done:?}");
-        for version in whole.max(oldest)..=history.latest() {
-            assert!(is_whole(history, &store, version).await, "{version}: {done:?}");
-        }
-        let (again, calls) = quiet_run(&store, &options).await;
-        assert_eq!(again.outcome, Outcome::NothingToDo, "{again:?}");
-        let writes = calls.iter().find(|(operation, _)| !matches!(*operation, "get" | "head" | "ranges" | "list"));
-        assert!(writes.is_none_or(|(_, key)| key.ends_with(STATE)), "{writes:?}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_the_history_files_and_log_entries_go_by_their_own_clocks(
-        steps in prop::collection::vec((step(), 0..8i64), 1..18),
-        files in 0..40i64,
-        log in 0..60i64,
-        last in 1..5usize,
-        interval in 2..9u32,
-        shorter in 0..40i64,
-    ) {
-        let configuration = json!({
-            "delta.deletedFileRetentionDuration": format!("interval {files} days"),
-            "delta.logRetentionDuration": format!("interval {log} days"),
-            "delta.checkpointInterval": interval.to_string(),
-        });
-        let then = files.min(shorter);
-        runtime().block_on(judge(&build(&steps, configuration), (files, log), last, then));
-    }
 }

@@ -8,6 +8,7 @@ mod cli_upkeep;
 mod crash;
 mod crash_sql;
 mod crash_upkeep;
+mod delta_clocks;
 mod delta_emptied;
 mod delta_overtaken;
 mod delta_past;
