@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
+mod spelling;
+
+pub use spelling::Spelling;
+
 /// A normalised place on some storage.
 ///
 /// Invariants: `scheme` is lowercase and one of the canonical names (`s3a` and `s3n` become `s3`, `abfs` becomes `abfss`, no scheme
@@ -100,11 +104,6 @@ impl Location {
     /// A place on the same storage whose text is `parts`, one after the other.
     fn with_text(&self, parts: &[&str]) -> Self {
         Self { text: parts.concat().into(), ..*self }
-    }
-
-    /// `raw`, which spells this place in the metadata of a table: where it is the normalised spelling it takes no memory of its own.
-    pub fn spelled(&self, raw: &str) -> Arc<str> {
-        if *self.text == *raw { Arc::clone(&self.text) } else { Arc::from(raw) }
     }
 
     /// The last segment of the path; empty at the root.

@@ -14,16 +14,12 @@ fn files(count: usize) -> Vec<DataFile> {
     (0..count)
         .map(|n| {
             let path = format!("/lake/table/part-{n:07}.parquet");
+            let size = Bytes::mib(1 + (n as u64 * 7919) % 200);
             DataFile {
-                location: Location::parse(&path).unwrap(),
-                path: path.into(),
-                format: FileFormat::Parquet,
-                size: Bytes::mib(1 + (n as u64 * 7919) % 200),
                 rows: Some(1_000_000),
                 partition: Arc::clone(&partition),
                 deletes: Arc::clone(&deletes) as Arc<[_]>,
-                lineage: None,
-                stats: None,
+                ..DataFile::bare(Location::parse(&path).unwrap(), FileFormat::Parquet, size)
             }
         })
         .collect()

@@ -61,17 +61,8 @@ fn inputs(place: &Place) -> Vec<(DataFile, RowDeletes)> {
         LineItemArrow::new(LineItemGenerator::new(0.02, part, FILES)).for_each(|batch| writer.write(&batch.unwrap()).unwrap());
         writer.close().unwrap();
         let location = place.location(&name);
-        let file = DataFile {
-            path: location.to_string().into(),
-            location,
-            format: FileFormat::Parquet,
-            size: Bytes(std::fs::metadata(place.path(&name)).unwrap().len()),
-            rows: None,
-            partition: Arc::default(),
-            deletes: Arc::new([]),
-            lineage: None,
-            stats: None,
-        };
+        let size = Bytes(std::fs::metadata(place.path(&name)).unwrap().len());
+        let file = DataFile::bare(location, FileFormat::Parquet, size);
         (file, RowDeletes::None)
     };
     (1..=FILES).map(write).collect()

@@ -1,10 +1,12 @@
-//! ORC and Avro files as Arrow batches. Both hold data files and files of deletes, so that engines and table formats read them alike.
+//! Files as Arrow batches. ORC and Avro hold data files and files of deletes, and Parquet a format's own lists besides, so that engines and table formats
+//! read them alike; of Parquet, a well-kept library decodes what was looked at here.
 //!
 //! Nothing here knows a table: columns come as they are stored, with the field ids that the file gives them in the metadata of their Arrow fields,
 //! under the key that Parquet's have there. Files are not trusted: whatever they say is held against their size before it is used.
 
 mod avro;
 mod orc;
+pub(crate) mod parquet;
 
 pub(crate) use avro::Packing;
 
@@ -144,7 +146,7 @@ const LEAST_UNIT: u64 = 64 << 20;
 const BATCH: u64 = 1 << 20;
 
 /// The key of field ids in the metadata of Arrow fields.
-const FIELD_ID: &str = parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+const FIELD_ID: &str = ::parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 fn field_id(field: &arrow_schema::Field) -> Option<i32> {
     field.metadata().get(FIELD_ID)?.parse().ok()

@@ -15,7 +15,7 @@ use super::parquet::{listed, source::Source};
 use crate::decode::Batch;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{DataFile, FileFormat, Partition};
+use crate::model::{DataFile, FileFormat};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -69,7 +69,7 @@ fn read_blocking(
     each: &mut EachBatch<'_>,
 ) -> Result<()> {
     let size = runtime.block_on(store.head(place))?.size;
-    let file = described(place, format, size);
+    let file = DataFile::bare(place.clone(), format, Bytes(size));
     let (source, budget) = (Source::new(store, runtime, place.clone(), size), Budget::new(MEMORY, Bytes(0)));
     match format {
         FileFormat::Parquet => listed::read(source, &file, wanted, budget.window, each),
@@ -77,21 +77,6 @@ fn read_blocking(
             let decoded = foreign::read_stored(source, &file, wanted, budget, &mut |names, batch| each(rows(names, batch)?));
             decoded.map_err(|e| e.about("file", place))
         }
-    }
-}
-
-/// What engines want to know of a file that no table describes.
-fn described(place: &Location, format: FileFormat, size: u64) -> DataFile {
-    DataFile {
-        location: place.clone(),
-        path: place.path().into(),
-        format,
-        size: Bytes(size),
-        rows: None,
-        partition: Arc::new(Partition::default()),
-        deletes: Arc::default(),
-        lineage: None,
-        stats: None,
     }
 }
 

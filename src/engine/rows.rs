@@ -148,7 +148,7 @@ impl Shaper<'_> {
             columns.push(array);
         }
         if self.target.row_id_columns == 2 {
-            row_ids(&mut columns, self.file.lineage, positions);
+            row_ids(&mut columns, self.file.lineage.as_deref(), positions);
         }
         Ok(columns)
     }
@@ -156,7 +156,7 @@ impl Shaper<'_> {
 
 /// Fills the two columns at the end: ids and sequence numbers that are stored stay, all others follow from the file's lineage (Iceberg spec, "Row
 /// Lineage"; Delta protocol, "Row Tracking").
-fn row_ids(columns: &mut [ArrayRef], lineage: Option<Lineage>, positions: &mut Positions) {
+fn row_ids(columns: &mut [ArrayRef], lineage: Option<&Lineage>, positions: &mut Positions) {
     let [.., ids, sequences] = columns else { return };
     let first = lineage.and_then(|lineage| lineage.first_row_id);
     let rows = ids.len();

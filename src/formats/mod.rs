@@ -4,6 +4,7 @@
 
 pub mod delta;
 pub mod iceberg;
+mod parquet_file;
 pub mod support;
 
 use std::collections::{BTreeSet, HashSet};
@@ -58,6 +59,16 @@ pub trait Table: Send + Sync {
     ///
     /// `Unsupported` names a feature that must be understood to read the table; `Corrupt` names the damaged file; `NotFound` if there is no table.
     async fn load(&self) -> Result<Arc<dyn TableVersion>>;
+
+    /// As [`Self::load`], for whoever asks of files only how many rows they have: statistics of columns may be missing in the version, and rows cannot
+    /// be marked as deleted on top of it. Takes less memory where there are very many files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    async fn load_counts(&self) -> Result<Arc<dyn TableVersion>> {
+        self.load().await
+    }
 
     /// Reads the state that `at` names, to be read: nothing can be offered on top of an old one.
     ///

@@ -128,15 +128,10 @@ pub(super) mod tests {
 
     pub(in super::super) fn file(rows: u64, stats: impl IntoIterator<Item = (i32, ColumnStats)>, partition: Partition) -> DataFile {
         DataFile {
-            location: Location::parse("/t/f.parquet").unwrap(),
-            path: "f.parquet".into(),
-            format: FileFormat::Parquet,
-            size: Bytes(1),
             rows: Some(rows),
             partition: Arc::new(partition),
-            deletes: Arc::new([]),
-            lineage: None,
             stats: Some(Box::new(FileStats { columns: stats.into_iter().collect() })),
+            ..DataFile::bare(Location::parse("/t/f.parquet").unwrap(), FileFormat::Parquet, Bytes(1))
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stats::FileStats;
 use super::value::Value;
-use crate::location::Location;
+use crate::location::{Location, Spelling};
 use crate::units::Bytes;
 
 /// What a data file is encoded as.
@@ -37,8 +37,8 @@ impl FileFormat {
 pub struct DataFile {
     /// The normalised place.
     pub location: Location,
-    /// The place exactly as the table's metadata spells it.
-    pub path: Arc<str>,
+    /// How the table's metadata spells it.
+    pub spelling: Spelling,
     /// What it is encoded as.
     pub format: FileFormat,
     /// Bytes on storage, as the table's metadata says.
@@ -49,8 +49,8 @@ pub struct DataFile {
     pub partition: Arc<Partition>,
     /// The deletes that may apply to it; shared between files with the same ones.
     pub deletes: Arc<[DeleteRef]>,
-    /// Row ids, where the table keeps them.
-    pub lineage: Option<Lineage>,
+    /// Row ids, where the table keeps them; most tables do not, and have millions of files.
+    pub lineage: Option<Box<Lineage>>,
     /// Column statistics, where they were asked for and the table has them.
     pub stats: Option<Box<FileStats>>,
 }
@@ -126,6 +126,18 @@ pub enum DeleteKind {
 }
 
 impl DataFile {
+    /// The `size` bytes at `location`, of which nothing else is known: no rows, no partition, no deletes.
+    pub fn bare(location: Location, format: FileFormat, size: Bytes) -> Self {
+        let spelling = Spelling::normal(&location);
+        let (partition, deletes) = (Arc::default(), Arc::default());
+        Self { location, spelling, format, size, rows: None, partition, deletes, lineage: None, stats: None }
+    }
+
+    /// The place exactly as the table's metadata spells it.
+    pub fn path(&self) -> &str {
+        self.spelling.text(&self.location)
+    }
+
     /// The file's identity.
     pub fn id(&self) -> FileId {
         let mut deletes: Vec<String> = self.deletes.iter().map(|d| d.key.clone()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::commit::{Answer, Effect, State};
 use crate::error::{Error, Kind};
 use crate::formats::{Defaults, Table, TableVersion};
-use crate::model::{Change, GroupChange, Version};
+use crate::model::{Change, GroupChange, Intent, Version};
 use crate::ops::Parts;
 use crate::units::Timestamp;
 
@@ -116,10 +116,18 @@ impl Run<'_> {
         self.current.offer(&self.change, self.parts.clock.now()).await
     }
 
+    /// The newest version, as it takes to offer the change on top of it.
+    async fn load(&self) -> crate::error::Result<Arc<dyn TableVersion>> {
+        match self.change.intent {
+            Intent::Rearrange => self.table.load_counts().await,
+            Intent::DeleteRows => self.table.load().await,
+        }
+    }
+
     /// Looks for our commit in the table. Not finding it means nothing while the place is still free: a late request may land yet.
     async fn read_history(&self, silence: Option<Error>) -> Answer {
         let error = |fallback: Error| silence.unwrap_or(fallback);
-        let newest = match self.table.load().await {
+        let newest = match self.load().await {
             Ok(newest) => newest,
             Err(e) => return Answer::Silence(error(e)),
         };
@@ -137,7 +145,7 @@ impl Run<'_> {
             self.parts.clock.wait_ms(self.patience.wait_before(attempt)).await;
         }
         self.parts.progress.remark("another writer committed first; checking what it changed");
-        self.current = self.table.load().await?;
+        self.current = self.load().await?;
         let holds = self.current.still_holds(&self.change).await?;
         let mut verdicts = holds.into_iter();
         let (kept, hit): (Vec<_>, Vec<_>) =

@@ -104,7 +104,7 @@ impl Run<'_> {
     async fn read_history(&self, silence: Option<Error>) -> Answer {
         let error = |fallback: Error| silence.unwrap_or(fallback);
         let Some((upkeep, on)) = &self.offered else { return Answer::Silence(error(unknown())) };
-        let newest = match self.table.load().await {
+        let newest = match self.table.load_counts().await {
             Ok(newest) => newest,
             Err(e) => return Answer::Silence(error(e)),
         };
@@ -130,7 +130,7 @@ impl Run<'_> {
             self.parts.clock.wait_ms(patience.wait_before(attempt)).await;
         }
         self.parts.progress.remark("another writer committed first; checking what it changed");
-        self.current = self.table.load().await?;
+        self.current = self.table.load_counts().await?;
         Ok(())
     }
 

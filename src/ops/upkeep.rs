@@ -92,7 +92,7 @@ async fn look(
     (before, parts): (Totals, Parts<'_>),
 ) -> (Option<Arc<dyn TableVersion>>, Vec<Version>, Totals) {
     let read = async {
-        let newest = table.load().await?;
+        let newest = table.load_counts().await?;
         let made = newest.find(operation, 0, None).await?;
         let same = newest.snapshot().version == base.snapshot().version;
         let after = if same { before } else { totals(&*newest, parts.engine).await? };

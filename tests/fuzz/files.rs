@@ -8,7 +8,6 @@ use otf::engine::parquet::{ParquetRewriter, Settings};
 use otf::engine::scan::{FileScan, FileScanner, Filter, Scanner};
 use otf::engine::{RewritePath, RewriteTask, Rewriter};
 use otf::formats::{OutputWishes, Table};
-use otf::location::Location;
 use otf::model::predicate::{Comparison, Predicate};
 use otf::model::{DataFile, FileFormat, OutputSpec, ReadSpec, RowDeletes, Value};
 use otf::store::Store;
@@ -77,24 +76,10 @@ fn with_rules(use_them: impl FnOnce(&ReadSpec, &OutputSpec)) {
     });
 }
 
-fn file(location: Location, format: FileFormat, size: usize) -> DataFile {
-    DataFile {
-        path: location.to_string().into(),
-        location,
-        format,
-        size: Size(size as u64),
-        rows: None,
-        partition: Arc::default(),
-        deletes: Arc::from([]),
-        lineage: None,
-        stats: None,
-    }
-}
-
 fn with_file<W: AsyncFnOnce(Store, DataFile)>(data: &[u8], format: FileFormat, work: W) {
     let (name, size) = (format!("f.{}", format.as_str().to_lowercase()), data.len());
     with_store("/t", vec![(name.clone(), Bytes::copy_from_slice(data))], async |store, root| {
-        work(store, file(root.child(&name), format, size)).await;
+        work(store, DataFile::bare(root.child(&name), format, Size(size as u64))).await;
     });
 }
 

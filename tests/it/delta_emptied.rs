@@ -50,7 +50,7 @@ pub(crate) async fn is_whole(history: &DeltaHistory, store: &Arc<dyn ObjectStore
     let at = At::Version(Version(i64::try_from(version).unwrap()));
     let loaded = delta(store).load_at(&at).await.unwrap_or_else(|error| panic!("{version}: {error:?}"));
     let files: Vec<_> = futures::TryStreamExt::try_collect(loaded.files(false)).await.unwrap();
-    let files: BTreeSet<String> = files.iter().map(|file: &otf::model::DataFile| file.path.to_string()).collect();
+    let files: BTreeSet<String> = files.iter().map(|file: &otf::model::DataFile| file.path().to_string()).collect();
     assert_eq!(files, history.live(version), "{version}");
     files.is_subset(&data)
 }

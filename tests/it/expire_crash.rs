@@ -48,7 +48,7 @@ async fn what_stays_is_whole(timeline: &Timeline, store: &Arc<dyn ObjectStore>, 
     for id in KEPT {
         let version = table.load_at(&At::Version(Version(id))).await.unwrap();
         let files: Vec<_> = version.files(false).try_collect().await.unwrap();
-        let files: BTreeSet<String> = files.iter().map(|file| file.path.strip_prefix(&format!("{ROOT}/")).unwrap().to_string()).collect();
+        let files: BTreeSet<String> = files.iter().map(|file| file.path().strip_prefix(&format!("{ROOT}/")).unwrap().to_string()).collect();
         assert_eq!(files, timeline.live(id), "{case}");
     }
 }

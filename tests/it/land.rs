@@ -128,17 +128,7 @@ impl Rewriter for NoEngine {
 }
 
 fn group(n: usize) -> GroupChange {
-    let old = DataFile {
-        location: place(&format!("t/old{n}")),
-        path: format!("old{n}").into(),
-        format: FileFormat::Parquet,
-        size: Bytes(1),
-        rows: Some(7),
-        partition: Arc::default(),
-        deletes: Arc::new([]),
-        lineage: None,
-        stats: None,
-    };
+    let old = DataFile { rows: Some(7), ..DataFile::bare(place(&format!("t/old{n}")), FileFormat::Parquet, Bytes(1)) };
     let new = NewFile {
         location: place(&format!("t/new{n}")),
         size: Bytes(1),

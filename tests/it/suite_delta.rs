@@ -347,7 +347,7 @@ fn delta_suite_170_vectors_are_purged_and_a_table_without_any_is_left_alone() {
         let objects = original.lay_out().await;
         let one = Options { filter: filter(&original, &objects, "p = '1'").await, ..purge.clone() };
         assert_eq!(compacted(&original, &objects, &one).await.report.files_removed, 1);
-        let left = files(&original, &objects).await.into_iter().filter(|file| !file.deletes.is_empty()).map(|file| file.path.to_string());
+        let left = files(&original, &objects).await.into_iter().filter(|file| !file.deletes.is_empty()).map(|file| file.path().to_string());
         assert_eq!(left.collect::<Vec<_>>(), ["p=0/0.parquet"]);
         assert_eq!(original.compact(&objects, 1, "second", &purge).await.unwrap().report.files_removed, 1);
         assert!(files(&original, &objects).await.iter().all(|file| file.deletes.is_empty()));

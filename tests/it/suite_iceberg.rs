@@ -294,9 +294,9 @@ fn iceberg_suite_46_a_compacted_file_keeps_its_sequence_number_when_the_table_is
         assert_eq!(compacted(&original, &table, &everything()).await.outcome, Outcome::Landed);
         rivals::commit(&original, &table, Deed::Rules).await;
         rivals::commit(&original, &table, Deed::Append).await;
-        let compact = files(&original, &table).await.into_iter().find(|file| file.path.contains("an-operation")).unwrap();
+        let compact = files(&original, &table).await.into_iter().find(|file| file.path().contains("an-operation")).unwrap();
         // The rows came with the first snapshot; their deletes with the second.
-        assert_eq!(compact.lineage.map(|lineage| lineage.sequence), Some(1));
+        assert_eq!(compact.lineage.as_ref().map(|lineage| lineage.sequence), Some(1));
     });
 }
 

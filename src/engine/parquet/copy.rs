@@ -11,13 +11,14 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::failure::{Failure, decode_error, encode_error, guarded, memory_size};
-use super::footer::{Opened, chunk_range};
+use super::footer::Opened;
 use super::properties::writer_properties;
 use super::sink::{Outputs, Sink};
 use super::source::{Source, SourceReader};
 use super::stats::{Origin, add_row_group, has_ordered_bounds};
 use super::survey::Copyable;
-use super::thrift;
+use crate::decode::parquet::footer::chunk_range;
+use crate::decode::parquet::thrift;
 use crate::engine::Rewritten;
 use crate::error::{Error, Result};
 use crate::location::Location;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_schema::ArrowError;
 use parquet::errors::ParquetError;
 
+use crate::decode::parquet::footer;
 use crate::error::{Error, Result};
 use crate::location::Location;
 
@@ -28,11 +29,7 @@ impl Failure {
 
 /// An error of decoding `file`.
 pub(super) fn decode_error(error: ParquetError, file: &Location) -> Error {
-    let base = match &error {
-        ParquetError::NYI(_) => Error::unsupported("the file uses a Parquet feature that this build does not read"),
-        _ => Error::corrupt("the Parquet file cannot be decoded"),
-    };
-    base.about("file", file).because(error)
+    footer::error(error).about("file", file)
 }
 
 /// As [`decode_error`], for errors that come back as Arrow's. The text of conversions may hold values, so only Parquet's is kept.

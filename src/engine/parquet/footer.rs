@@ -4,24 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes as Buffer;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 
-use super::failure::{decode_error, guarded, memory_size};
+use super::failure::memory_size;
 use super::source::Source;
-use super::thrift;
+use crate::decode::parquet::footer::{self, FRAME, TAIL};
 use crate::error::{Error, Result};
 use crate::model::DataFile;
 
 /// Smaller files are fetched whole: one request instead of several.
 const WHOLE_FILE: u64 = 4 << 20;
-/// Bytes from the end of larger files that usually hold the whole footer.
-const TAIL: u64 = 64 << 10;
-/// Footers larger than this are taken for damage.
-const LARGEST_FOOTER: u64 = 512 << 20;
-/// The field of a footer that tells how columns are encrypted (parquet.thrift, `FileMetaData`).
-const ENCRYPTION_ALGORITHM: i64 = 8;
-/// The magic at the start, and the length and the magic at the end.
-const FRAME: u64 = 12;
 
 /// An input whose footer is sound.
 #[derive(Debug, Clone)]
@@ -93,85 +85,32 @@ fn tail_start(size: u64, whole: u64) -> u64 {
 
 fn fetch_tail(source: &Source, start: u64, fetched: Option<Result<Buffer>>) -> Result<Buffer> {
     if source.size() < FRAME {
-        return Err(corrupt(source, "too short for a Parquet file"));
+        return Err(Error::corrupt("too short for a Parquet file").about("file", source.location()));
     }
     fetched.unwrap_or_else(|| source.fetch(start..source.size()))
 }
 
 fn parse(source: &Arc<Source>, file: &DataFile, tail: &Buffer) -> Result<Opened> {
-    let metadata = read(source, tail)?;
-    let rows = check(source, &metadata)?;
+    let at_file = |error: Error| error.about("file", source.location());
+    let metadata = read(source, tail).map_err(at_file)?;
+    let rows = footer::check(source.size(), &metadata).map_err(at_file)?;
     if let Some(expected) = file.rows
         && expected != rows
     {
-        return Err(corrupt(source, "the file holds another number of rows than the table says")
+        return Err(at_file(Error::corrupt("the file holds another number of rows than the table says"))
             .about("table", expected)
             .about("footer", rows));
     }
     Ok(Opened { source: Arc::clone(source), metadata: Arc::new(metadata), rows })
 }
 
-fn corrupt(source: &Source, message: &'static str) -> Error {
-    Error::corrupt(message).about("file", source.location())
-}
-
 fn read(source: &Source, tail: &Buffer) -> Result<ParquetMetaData> {
-    let size = source.size();
-    let (body, frame) = tail.split_at(tail.len().saturating_sub(8));
-    let (length, magic) = frame.split_at(frame.len().min(4));
-    match magic {
-        b"PAR1" => {}
-        b"PARE" => return Err(Error::unsupported("the Parquet file is encrypted").about("file", source.location())),
-        _ => return Err(corrupt(source, "not a Parquet file")),
-    }
-    let length = u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default()));
-    if length > LARGEST_FOOTER || length > size - FRAME {
-        return Err(corrupt(source, "the Parquet footer is longer than it can be").about("length", length));
-    }
-    let footer = match body.len().checked_sub(memory_size(length)) {
-        Some(at) => tail.slice(at..body.len()),
-        None => source.fetch(size - 8 - length..size - 8)?,
+    let place = footer::place(source.size(), tail)?;
+    let body = tail.len().saturating_sub(8);
+    let held = body.checked_sub(memory_size(place.end - place.start)).map(|at| tail.slice(at..body));
+    let bytes = match held {
+        Some(bytes) => bytes,
+        None => source.fetch(place)?,
     };
-    let fields = thrift::fields(&footer).ok_or_else(|| corrupt(source, "the Parquet footer is damaged"))?;
-    if fields.contains(&ENCRYPTION_ALGORITHM) {
-        return Err(Error::unsupported("the Parquet file has encrypted columns").about("file", source.location()));
-    }
-    let decoded = guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?;
-    let decoded = match decoded {
-        Ok(metadata) => return Ok(metadata),
-        Err(error) => match thrift::without_foreign_fields(&footer) {
-            Some(footer) => guarded(source.location(), || ParquetMetaDataReader::decode_metadata(&footer))?,
-            None => Err(error),
-        },
-    };
-    decoded.map_err(|e| decode_error(e, source.location()))
-}
-
-/// Holds every number the readers rely on against the file; returns the rows.
-fn check(source: &Source, metadata: &ParquetMetaData) -> Result<u64> {
-    let damaged = || corrupt(source, "the Parquet footer is damaged");
-    let mut rows = 0u64;
-    for group in metadata.row_groups() {
-        rows = u64::try_from(group.num_rows()).ok().and_then(|n| rows.checked_add(n)).ok_or_else(damaged)?;
-        for column in group.columns() {
-            if column.file_path().is_some() {
-                return Err(Error::unsupported("columns of the Parquet file lie in other files").about("file", source.location()));
-            }
-            if column.num_values() < 0 || column.uncompressed_size() < 0 {
-                return Err(damaged());
-            }
-            chunk_range(column, source.size()).ok_or_else(damaged)?;
-        }
-    }
-    if u64::try_from(metadata.file_metadata().num_rows()).ok() != Some(rows) {
-        return Err(damaged());
-    }
-    Ok(rows)
-}
-
-/// Where a column chunk lies; `None` if that is not inside a file of `size` bytes.
-pub(super) fn chunk_range(column: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
-    let start = u64::try_from(column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset())).ok()?;
-    let end = start.checked_add(u64::try_from(column.compressed_size()).ok()?)?;
-    (end <= size).then_some(start..end)
+    footer::decode(&bytes)
 }

@@ -1,17 +1,17 @@
 //! Parquet files that are no table's data, read by the names of their own columns.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Repetition;
 use parquet::schema::types::Type;
 
 use super::failure::{arrow_error, decode_error, guarded};
-use super::footer::{self, Opened, chunk_range};
+use super::footer::{self, Opened};
 use super::source::{Source, SourceReader};
+use crate::decode::parquet as pages;
 use crate::engine::lists::{Chooser, EachBatch};
 use crate::error::{Error, Result};
 use crate::model::DataFile;
@@ -38,9 +38,7 @@ pub(in crate::engine) fn read(source: Source, file: &DataFile, wanted: Chooser, 
         chosen.map(|(at, field)| is_plain(field).then_some(at).ok_or_else(|| shapeless(file))).collect::<Result<_>>()?;
     let mask = ProjectionMask::roots(&schema, roots);
     for (group, row_group) in opened.metadata.row_groups().iter().enumerate() {
-        let columns = row_group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let ranges: Vec<Range<u64>> = columns.filter_map(|(_, column)| chunk_range(column, opened.source.size())).collect();
-        opened.source.expect(ranges, window);
+        opened.source.expect(pages::chunks(row_group, &mask, opened.source.size()), window);
         read_group(&opened, &metadata, group, mask.clone(), each)?;
     }
     Ok(())
@@ -81,9 +79,8 @@ fn shapeless(file: &DataFile) -> Error {
 fn read_group(opened: &Opened, metadata: &ArrowReaderMetadata, group: usize, mask: ProjectionMask, each: &mut EachBatch<'_>) -> Result<()> {
     let (location, failure) = (opened.source.location(), &opened.source.failure);
     let reader = SourceReader(Arc::clone(&opened.source));
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, metadata.clone());
-    let builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(ROWS);
-    let mut batches = guarded(location, || builder.build())?.map_err(|e| failure.or(|| decode_error(e, location)))?;
+    let open = || pages::row_group(reader, metadata, group, mask, (ROWS, None));
+    let mut batches = guarded(location, open)?.map_err(|e| failure.or(|| decode_error(e, location)))?;
     while let Some(batch) = guarded(location, || batches.next())? {
         each(batch.map_err(|e| failure.or(|| arrow_error(e, location)))?)?;
     }

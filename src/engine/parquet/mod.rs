@@ -35,7 +35,6 @@ mod survey;
 pub(super) mod target;
 #[cfg(test)]
 mod tests;
-mod thrift;
 mod value;
 mod variant;
 

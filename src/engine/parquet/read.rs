@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 
 use super::admission::Budget;
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
-use super::footer::{Opened, chunk_range};
+use super::footer::Opened;
 use super::live::{LiveRows, Positions};
 use super::prune::{Pruner, Verdict, intersect};
 use super::resolve::{Column, Constants, resolve};
 use super::source::SourceReader;
 use super::target::Target;
+use crate::decode::parquet as pages;
 use crate::engine::rows::{Each, Shaper};
 use crate::engine::scan::{Filter, Preview};
 use crate::error::{Error, Result};
@@ -155,9 +156,12 @@ impl<'a> Input<'a> {
     /// Where the chunks of the columns to read lie in a row group.
     fn chunks(&self, index: usize) -> Vec<Range<u64>> {
         let group = self.opened.metadata.row_group(index);
-        let mask = ProjectionMask::roots(self.opened.metadata.file_metadata().schema_descr(), self.roots.iter().copied());
-        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.opened.source.size())).collect()
+        pages::chunks(group, &self.mask(), self.opened.source.size())
+    }
+
+    /// The columns to read.
+    fn mask(&self) -> ProjectionMask {
+        ProjectionMask::roots(self.opened.metadata.file_metadata().schema_descr(), self.roots.iter().copied())
     }
 
     /// Those of the rows `alive` (positions in the file) of the row group whose first row is `first` that may match.
@@ -178,20 +182,16 @@ impl<'a> Input<'a> {
         let location = &self.file.location;
         let group = self.opened.metadata.row_group(index);
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-        let descriptor = self.opened.metadata.file_metadata().schema_descr();
-        let mask = ProjectionMask::roots(descriptor, self.roots.iter().copied());
         self.opened.source.expect(self.chunks(index), self.budget.window);
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(SourceReader(Arc::clone(&self.opened.source)), self.reader.clone())
-                .with_row_groups(vec![index])
-                .with_projection(mask)
-                .with_batch_size(memory_size(self.batch_rows(index)));
-        if alive.as_slice() != std::slice::from_ref(&(first..first + rows)) {
+        let is_whole = alive.as_slice() == std::slice::from_ref(&(first..first + rows));
+        let selection = (!is_whole).then(|| {
             let within = alive.iter().map(|r| memory_size(r.start - first)..memory_size(r.end - first));
-            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(within, memory_size(rows)));
-        }
+            RowSelection::from_consecutive_ranges(within, memory_size(rows))
+        });
+        let (source, batch) = (SourceReader(Arc::clone(&self.opened.source)), memory_size(self.batch_rows(index)));
         let failure = &self.opened.source.failure;
-        let mut reader = guarded(location, || builder.build())?.map_err(|e| failure.or(|| decode_error(e, location)))?;
+        let open = || pages::row_group(source, &self.reader, index, self.mask(), (batch, selection));
+        let mut reader = guarded(location, open)?.map_err(|e| failure.or(|| decode_error(e, location)))?;
         let expected: u64 = alive.iter().map(|r| r.end - r.start).sum();
         let mut positions = Positions::new(alive);
         let mut seen = 0u64;

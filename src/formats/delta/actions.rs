@@ -3,7 +3,6 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::Hasher;
-use std::sync::Arc;
 
 use super::path;
 use crate::error::Result;
@@ -60,20 +59,6 @@ impl Serialize for TextMap {
     }
 }
 
-fn shared_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
-    struct Text;
-    impl Visitor<'_> for Text {
-        type Value = Arc<str>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text")
-        }
-        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
-            Ok(text.into())
-        }
-    }
-    deserializer.deserialize_str(Text)
-}
-
 /// Where a deletion vector lies (protocol, "Deletion Vectors").
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,13 +86,11 @@ impl Vector {
     }
 }
 
-/// A file of the table. There may be millions: what few files have takes room in those alone.
+/// A file of the table.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(from = "WrittenAdd")]
 pub(super) struct Add {
-    /// Shared with the plain files made from it.
-    pub(super) path: Arc<str>,
-    /// Taken out once the file is held: [`super::live::LiveFiles`] keeps one copy per partition.
+    pub(super) path: Box<str>,
     pub(super) partition_values: Option<Box<TextMap>>,
     /// Bytes.
     pub(super) size: u64,
@@ -117,8 +100,6 @@ pub(super) struct Add {
     pub(super) deletion_vector: Option<Box<Vector>>,
     /// What few files have.
     pub(super) extra: Option<Box<Extra>>,
-    /// Number of the partition among those of the live files.
-    pub(super) partition: usize,
 }
 
 /// What few files have.
@@ -137,30 +118,11 @@ impl Extra {
     }
 }
 
-impl Add {
-    pub(super) fn tags(&self) -> Option<&TextMap> {
-        self.extra.as_ref()?.tags.as_ref()
-    }
-
-    pub(super) fn base_row_id(&self) -> Option<i64> {
-        self.extra.as_ref()?.base_row_id
-    }
-
-    pub(super) fn default_row_commit_version(&self) -> Option<i64> {
-        self.extra.as_ref()?.default_row_commit_version
-    }
-
-    pub(super) fn clustering_provider(&self) -> Option<&str> {
-        self.extra.as_ref()?.clustering_provider.as_deref()
-    }
-}
-
 /// A file of the table as the log writes it.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WrittenAdd {
-    #[serde(deserialize_with = "shared_text")]
-    path: Arc<str>,
+    path: Box<str>,
     partition_values: Option<Box<TextMap>>,
     size: u64,
     #[serde(default)]
@@ -184,7 +146,6 @@ impl From<WrittenAdd> for Add {
             stats: written.stats,
             deletion_vector: written.deletion_vector,
             extra: Extra { tags, base_row_id, default_row_commit_version, clustering_provider }.boxed(),
-            partition: 0,
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::actions::{FileKey, Metadata, Protocol};
 use super::lines;
+use super::live::LiveFile;
 use super::log::{self, Checkpoint, Listing};
-use super::replay::{self, State};
+use super::replay::{self, Keep, State};
 use super::version::DeltaVersion;
 use super::{checksum, spelling};
 use crate::error::{Error, Kind, Result};
-use crate::location::Location;
 use crate::model::{Fault, Finding, FindingSink, Reach};
 
 /// Checks the log of `version`; returns how many of its files were read.
@@ -86,7 +86,7 @@ async fn checkpoints(version: &DeltaVersion, listing: &Listing, reach: Reach, fo
         read += files_from(start, latest);
         let Some(state) = replayed(version, listing, start, found).await? else { continue };
         let (Some(base), Some(checkpoint)) = (&base, start) else { continue };
-        for what in differences(version.root(), &state, base)? {
+        for what in differences(&state, base) {
             let place = checkpoint.files.first().map_or_else(|| log::folder(version.root()), |meta| meta.location.clone());
             found(Finding::new(Fault::CheckpointWrong, place, what));
         }
@@ -102,7 +102,7 @@ fn files_from(start: Option<&Checkpoint>, latest: i64) -> u64 {
 
 /// The newest version as `start` leads to it; `None` (and a finding) if it does not.
 async fn replayed(version: &DeltaVersion, listing: &Listing, start: Option<&Checkpoint>, found: FindingSink<'_>) -> Result<Option<State>> {
-    let replayed = replay::replay(version.store(), version.root(), listing, start, version.state().version, false).await;
+    let replayed = replay::replay(version.store(), version.root(), listing, start, version.state().version, Keep::Counts).await;
     match (replayed, start) {
         (Ok(state), _) => Ok(Some(state)),
         (Err(error), _) if !is_damage(&error) => Err(error),
@@ -129,11 +129,9 @@ fn file_of(error: &Error, version: &DeltaVersion) -> String {
 }
 
 /// In what the state of a checkpoint differs from that of the commits. Transactions may have expired in checkpoints.
-pub(super) fn differences(root: &Location, checkpoint: &State, commits: &State) -> Result<Vec<String>> {
-    let keys = |state: &State| -> Result<HashSet<FileKey>> {
-        state.files.iter().map(|add| FileKey::of(root, &add.path, add.deletion_vector.as_deref())).collect()
-    };
-    let (theirs, ours) = (keys(checkpoint)?, keys(commits)?);
+pub(super) fn differences(checkpoint: &State, commits: &State) -> Vec<String> {
+    let keys = |state: &State| -> HashSet<FileKey> { state.files.iter().map(LiveFile::key).collect() };
+    let (theirs, ours) = (keys(checkpoint), keys(commits));
     let (lacks, adds) = (ours.difference(&theirs).count(), theirs.difference(&ours).count());
     let mut found = Vec::new();
     if lacks > 0 {
@@ -155,7 +153,7 @@ pub(super) fn differences(root: &Location, checkpoint: &State, commits: &State) 
     if checkpoint.domains != commits.domains {
         found.push("its domains are not those of the commits".into());
     }
-    Ok(found)
+    found
 }
 
 /// Whether two protocols ask for the same.

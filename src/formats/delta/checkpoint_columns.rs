@@ -7,7 +7,8 @@ use arrow_array::{ArrayRef, BooleanArray, Int32Array, Int64Array, StringArray, S
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 
-use super::actions::{Add, Domain, Metadata, Protocol, Remove, TextMap, Transaction, Vector};
+use super::actions::{Domain, Metadata, Protocol, Remove, TextMap, Transaction, Vector};
+use super::live::LiveFile;
 use super::stats_columns::StatsColumns;
 
 type Arrays = Result<ArrayRef, ArrowError>;
@@ -22,20 +23,20 @@ pub(super) struct StatsForm {
 }
 
 /// Live files with their partition values, and with their statistics in `form`.
-pub(super) fn adds(rows: &[(&Add, &TextMap)], form: &StatsForm) -> Arrays {
+pub(super) fn adds(rows: &[(&LiveFile, &TextMap)], form: &StatsForm) -> Arrays {
     let all = || rows.iter().map(|(add, _)| *add);
     let mut columns = vec![
-        ("path", texts(all().map(|add| Some(&*add.path)))),
+        ("path", texts(all().map(|add| Some(add.path())))),
         ("partitionValues", maps(rows.iter().map(|(_, values)| Some(*values)))?),
         ("size", longs(all().map(|add| size(add.size)))),
         ("modificationTime", longs(all().map(|add| Some(add.modification_time)))),
         ("dataChange", flags(all().map(|_| Some(false)))),
         ("tags", maps(all().map(|add| add.tags()))?),
         ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
-        ("baseRowId", longs(all().map(Add::base_row_id))),
-        ("defaultRowCommitVersion", longs(all().map(Add::default_row_commit_version))),
+        ("baseRowId", longs(all().map(LiveFile::base_row_id))),
+        ("defaultRowCommitVersion", longs(all().map(LiveFile::default_row_commit_version))),
         ("clusteringProvider", texts(all().map(|add| add.clustering_provider()))),
-        ("stats", texts(all().map(|add| add.stats.as_deref().filter(|_| form.text)))),
+        ("stats", texts(all().map(|add| add.stats().filter(|_| form.text)))),
     ];
     if let Some(further) = &form.columns {
         columns.extend(further.arrays(rows)?);

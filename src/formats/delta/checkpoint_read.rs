@@ -1,19 +1,12 @@
 //! Reading checkpoints: classic, in parts, and V2 in Parquet or JSON with sidecars (protocol, "Checkpoints", "V2 Spec").
 
-use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use bytes::Bytes as Buffer;
-use futures::future::BoxFuture;
-use futures::{FutureExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::Type as Physical;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use percent_encoding::percent_decode_str;
 
@@ -22,11 +15,9 @@ use super::lines::{self, Action};
 use super::log::{self, Checkpoint};
 use super::{checkpoint_rows, path};
 use crate::error::{Error, Result};
+use crate::formats::parquet_file::ParquetFile;
 use crate::location::Location;
 use crate::store::{Meta, Store};
-
-/// Rows decoded at a time.
-const BATCH: usize = 8192;
 
 /// What is read of a file.
 #[derive(Debug, Clone, Copy)]
@@ -116,35 +107,20 @@ fn sidecar_place(root: &Location, raw: &str) -> Result<Location> {
     Ok(log::folder(root).child("_sidecars").child(&name))
 }
 
-/// The decoder may panic on damaged bytes: that is damage too, and no reason to die.
 async fn read_parquet(store: &Store, file: &Location, (size, wanted): (u64, Wanted), each: Sink<'_>) -> Result<()> {
-    let read = AssertUnwindSafe(decode(store, file, (size, wanted), each)).catch_unwind().await;
-    read.unwrap_or_else(|_| Err(Error::corrupt("a checkpoint cannot be read").about("file", file)))
-}
-
-async fn decode(store: &Store, file: &Location, (size, wanted): (u64, Wanted), each: Sink<'_>) -> Result<()> {
-    let mut source = Source { store: store.clone(), file: file.clone(), size };
-    let damaged = |error: ParquetError| read_error(error, file);
-    // Other writers' Arrow hints only multiply the types to expect.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load_async(&mut source, options.clone()).await.map_err(damaged)?;
-    let metadata = match in_micros(&metadata) {
-        None => metadata,
-        Some(schema) => ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.with_schema(schema)).map_err(damaged)?,
-    };
+    let mut parquet = ParquetFile::open(store, (file, size), "a checkpoint cannot be read").await?;
+    if let Some(schema) = in_micros(parquet.metadata()) {
+        parquet = parquet.read_as(schema)?;
+    }
+    let metadata = parquet.metadata().metadata();
     let mask = match wanted {
-        Wanted::Actions => columns(metadata.metadata()),
-        Wanted::Sidecars => match sidecar_columns(metadata.metadata()) {
+        Wanted::Actions => columns(metadata),
+        Wanted::Sidecars => match sidecar_columns(metadata) {
             Some(mask) => mask,
             None => return Ok(()),
         },
     };
-    let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(source, metadata);
-    let mut batches = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(damaged)?;
-    while let Some(batch) = batches.try_next().await.map_err(damaged)? {
-        checkpoint_rows::read(&batch, each).map_err(|error| error.about("file", file))?;
-    }
-    Ok(())
+    parquet.read(&mask, &mut |batch| checkpoint_rows::read(batch, each).map_err(|error| error.about("file", file))).await
 }
 
 /// The schema to read the file with where it keeps timestamps in 12 bytes: as nanoseconds they end in 2262, and later ones turn into times
@@ -206,43 +182,12 @@ fn columns(metadata: &ParquetMetaData) -> ProjectionMask {
     ProjectionMask::leaves(schema, wanted)
 }
 
-/// Storage errors come back as they were; anything else is damage.
-fn read_error(error: ParquetError, file: &Location) -> Error {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(inner) => Error::corrupt("a checkpoint cannot be read").about("file", file).because(inner),
-        },
-        error => Error::corrupt("a checkpoint cannot be read").about("file", file).because(error),
-    }
-}
-
-/// A Parquet file on the store.
-struct Source {
-    store: Store,
-    file: Location,
-    size: u64,
-}
-
-impl AsyncFileReader for Source {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Buffer, ParquetError>> {
-        async move { self.store.get_range(&self.file, range).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
-    }
-
-    fn get_metadata<'a>(&'a mut self, _: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
-        async move {
-            let size = self.size;
-            Ok(Arc::new(ParquetMetaDataReader::new().load_and_finish(self, size).await?))
-        }
-        .boxed()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::TimestampMicrosecondType;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use bytes::Bytes as Buffer;
+    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
     use parquet::data_type::{Int96, Int96Type};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;

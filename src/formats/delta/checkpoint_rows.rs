@@ -180,14 +180,13 @@ impl Files {
             clustering_provider: text(self.clustering_provider.as_ref(), row),
         };
         Ok(Add {
-            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?.into(),
+            path: text(self.path.as_ref(), row).ok_or_else(|| missing("add.path"))?,
             partition_values: map(self.partition_values.as_ref(), row)?.map(Box::new),
             size: self.size(row)?.ok_or_else(|| missing("add.size"))?,
             modification_time: long(self.modification_time.as_ref(), row).unwrap_or_default(),
             stats: self.stats(row)?,
             deletion_vector: self.vector(row)?,
             extra: extra.boxed(),
-            partition: 0,
         })
     }
 

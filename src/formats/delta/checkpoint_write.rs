@@ -15,8 +15,9 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::actions::{Add, FileKey, Remove, TextMap};
+use super::actions::{FileKey, Remove, TextMap};
 use super::checkpoint_columns::{self as columns, StatsForm};
+use super::live::LiveFile;
 use super::replay::State;
 use super::stats_columns::StatsColumns;
 use super::{log, settings};
@@ -103,8 +104,8 @@ impl CheckpointWriter {
         self.rows("txn", columns::transactions(&transactions)).await?;
         let domains: Vec<_> = state.domains.values().collect();
         self.rows("domainMetadata", columns::domains(&domains)).await?;
-        let mut adds: Vec<(&Add, &TextMap)> = Vec::with_capacity(BATCH);
-        for add in state.files.iter() {
+        let mut adds: Vec<(&LiveFile, &TextMap)> = Vec::with_capacity(BATCH);
+        for add in state.files.with_stats()?.iter() {
             adds.push((add, state.files.values(add)));
             if adds.len() == BATCH {
                 self.rows("add", columns::adds(&adds, form)).await?;
@@ -145,7 +146,7 @@ fn kept<'a>(root: &Location, state: &'a State) -> Result<Vec<&'a Remove>> {
     for remove in &state.tombstones {
         let young = oldest.is_none_or(|oldest| remove.deletion_timestamp.unwrap_or_default() > oldest);
         let key = FileKey::of(root, &remove.path, remove.deletion_vector.as_deref())?;
-        if young && state.files.find(root, key)?.is_none() {
+        if young && state.files.find(key).is_none() {
             kept.push(remove);
         }
     }

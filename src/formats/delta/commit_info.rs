@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::actions::Add;
 use super::entry::txn_id;
+use super::live::LiveFile;
 use super::replay::State;
 use super::settings;
 use super::version::DeltaVersion;
@@ -52,7 +52,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Counts `add` among the files that go.
-    pub(super) fn remove(&mut self, add: &Add) {
+    pub(super) fn remove(&mut self, add: &LiveFile) {
         self.removed.push(add.size);
         self.vectors += u64::from(add.deletion_vector.is_some());
     }

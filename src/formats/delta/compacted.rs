@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use super::actions::{Domain, FileKey, Transaction, Vector};
 use super::log::{self, Listing};
 use super::reach::AHEAD;
+use super::replay::{self, Keep};
 use super::version::DeltaVersion;
-use super::{check, forget, replay};
+use super::{check, forget};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -104,11 +105,11 @@ async fn sum_up(newest: &DeltaVersion, listing: &Listing) -> Result<Prepared> {
     }
     let sum = Piece { from: since.saturating_add(1), to: version };
     let (file, text) = (sum.file(root), text(newest, sum).await?);
-    let commits = replay::replay(store, root, listing, start, version, true).await?;
+    let commits = replay::replay(store, root, listing, start, version, Keep::Counts).await?;
     let back = replay::replay_sum(store, listing, start, (&text, &file), (version, root)).await;
     let same = back.and_then(|back| {
-        forget::agree(root, &back, &commits)?;
-        forget::same_files(root, &back, &commits)
+        forget::agree(&back, &commits)?;
+        forget::same_files(&back, &commits)
     });
     match same {
         Ok(()) => Ok(Prepared::Sum { file, text: text.into() }),

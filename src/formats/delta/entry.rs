@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::actions::{Add, Domain, FileKey, TextMap};
+use super::actions::{Domain, FileKey, TextMap};
 use super::commit_info::{Sizes, commit_info, commit_time};
 use super::dv_write::VectorFiles;
+use super::live::LiveFile;
 use super::row_tracking::RowIds;
 use super::stats_write::StatsWriter;
 use super::version::DeltaVersion;
@@ -43,6 +44,7 @@ pub(super) fn build(base: &DeltaVersion, change: &Change, now: Timestamp, next: 
         Intent::Rearrange => change.groups.iter().try_for_each(|group| builder.rearrange(group))?,
         Intent::DeleteRows => {
             mark::check(base)?;
+            base.state().files.with_stats()?;
             change.groups.iter().flat_map(|group| &group.marks).try_for_each(|marked| builder.mark(marked))?;
         }
     }
@@ -89,7 +91,8 @@ impl Builder<'_> {
         let file = live(self.base, &marked.file)?;
         let values = self.base.state().files.values(file);
         let stored = marked.file.rows.ok_or_else(|| {
-            Error::unsupported("rows of a file cannot be marked as deleted: the log does not say how many it has").about("file", &file.path)
+            Error::unsupported("rows of a file cannot be marked as deleted: the log does not say how many it has")
+                .about("file", file.path())
         })?;
         let before = file.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality);
         self.sizes.deleted_rows = self.sizes.deleted_rows.saturating_add(marked.deleted.len().saturating_sub(before));
@@ -101,7 +104,7 @@ impl Builder<'_> {
         }
         self.sizes.vectors_added += 1;
         let vector = self.vectors.add(&marked.deleted)?;
-        let stats = mark::stats(file.stats.as_deref(), stored).map_err(|error| error.about("file", &file.path))?;
+        let stats = mark::stats(file.stats(), stored).map_err(|error| error.about("file", file.path()))?;
         self.lines.line("add", mark::add_again(values, file, Some(&vector), Some(&stats))?)
     }
 
@@ -126,8 +129,8 @@ impl Builder<'_> {
 /// # Errors
 ///
 /// `Conflict` if it is not.
-fn live<'a>(base: &'a DeltaVersion, file: &DataFile) -> Result<&'a Add> {
-    let found = base.state().files.find(base.root(), key(file))?;
+fn live<'a>(base: &'a DeltaVersion, file: &DataFile) -> Result<&'a LiveFile> {
+    let found = base.state().files.find(key(file));
     found.ok_or_else(|| Error::conflict("a file to be replaced is no longer live").about("file", &file.location))
 }
 
@@ -143,7 +146,7 @@ pub(super) fn key(file: &DataFile) -> FileKey {
 /// `Corrupt` for a log that cannot be understood.
 pub(super) fn is_live(base: &DeltaVersion, group: &GroupChange) -> Result<bool> {
     for file in group.removes.iter().chain(group.marks.iter().map(|marked| &marked.file)) {
-        if base.state().files.find(base.root(), key(file))?.is_none() {
+        if base.state().files.find(key(file)).is_none() {
             return Ok(false);
         }
     }
@@ -180,9 +183,9 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Json> {
 }
 
 /// Removes `add`: everything that names the file is repeated byte for byte.
-pub(super) fn remove(values: &TextMap, add: &Add, now: Timestamp, data_change: bool) -> Result<Map<String, Json>> {
+pub(super) fn remove(values: &TextMap, add: &LiveFile, now: Timestamp, data_change: bool) -> Result<Map<String, Json>> {
     let mut out = Map::new();
-    out.insert("path".into(), json!(add.path));
+    out.insert("path".into(), json!(add.path()));
     out.insert("deletionTimestamp".into(), json!(now.0));
     out.insert("dataChange".into(), json!(data_change));
     out.insert("extendedFileMetadata".into(), json!(true));

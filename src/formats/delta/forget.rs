@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::actions::{Add, FileKey};
 use super::check::{differences, is_damage};
+use super::live::LiveFile;
 use super::log::{self, Checkpoint, Listing};
-use super::replay::{self, State};
+use super::replay::{self, Keep, State};
 use super::version::DeltaVersion;
 use super::{checkpoint_read, checkpoint_write, reach, retention};
 use crate::error::{Error, Result};
-use crate::location::Location;
 use crate::model::Forget;
 
 /// Sees to it that what stays can be rebuilt without what goes. Whether `newest` is still the newest version: otherwise nothing was done.
@@ -42,11 +41,11 @@ pub(super) async fn forget(newest: &DeltaVersion, forget: &Forget) -> Result<boo
 async fn secure(newest: &DeltaVersion, listing: &Listing, version: i64) -> Result<()> {
     let known = listing.checkpoints().find(|checkpoint| checkpoint.version == version);
     let Some(known) = known else { return write(newest, listing, version).await };
-    let own = replayed(newest, listing, Some(known), version, false).await?;
+    let own = replayed(newest, listing, Some(known), version, Keep::Counts).await?;
     own.protocol.check_rewritable()?;
     let others = listing.starts(version).into_iter().filter(|start| start.is_none_or(|start| start.version != version));
-    if let Some(other) = first_working(newest, listing, others.collect(), version, false).await? {
-        agree(newest.root(), &own, &other)?;
+    if let Some(other) = first_working(newest, listing, others.collect(), version, Keep::Counts).await? {
+        agree(&own, &other)?;
     }
     if hint(newest).await?.is_none_or(|hint| hint < version || !listing.has_checkpoint(hint)) {
         let text = checkpoint_read::hint(newest.store(), newest.root(), known).await?;
@@ -62,13 +61,13 @@ async fn secure(newest: &DeltaVersion, listing: &Listing, version: i64) -> Resul
 /// As [`forget`].
 pub(super) async fn write(newest: &DeltaVersion, listing: &Listing, version: i64) -> Result<()> {
     let (store, root) = (newest.store(), newest.root());
-    let state = first_working(newest, listing, listing.starts(version), version, true).await?;
+    let state = first_working(newest, listing, listing.starts(version), version, Keep::All).await?;
     let state = state.ok_or_else(|| listing.gap(root, version))?;
     let text = checkpoint_write::write(store, root, &state).await?;
     let file = store.head(&log::checkpoint_file(root, version)).await?;
     let checkpoint = Checkpoint { version, files: vec![file] };
-    let read = replayed(newest, listing, Some(&checkpoint), version, true).await;
-    let same = read.and_then(|back| agree(root, &back, &state).and_then(|()| same_files(root, &back, &state)));
+    let read = replayed(newest, listing, Some(&checkpoint), version, Keep::Counts).await;
+    let same = read.and_then(|back| agree(&back, &state).and_then(|()| same_files(&back, &state)));
     if let Err(error) = same {
         if !is_damage(&error) {
             return Err(error);
@@ -83,8 +82,8 @@ pub(super) async fn write(newest: &DeltaVersion, listing: &Listing, version: i64
     Ok(())
 }
 
-async fn replayed(newest: &DeltaVersion, listing: &Listing, start: Option<&Checkpoint>, version: i64, tombstones: bool) -> Result<State> {
-    replay::replay(newest.store(), newest.root(), listing, start, version, tombstones).await
+async fn replayed(newest: &DeltaVersion, listing: &Listing, start: Option<&Checkpoint>, version: i64, keep: Keep) -> Result<State> {
+    replay::replay(newest.store(), newest.root(), listing, start, version, keep).await
 }
 
 /// `version` as the first of `starts` leads to it that is not damaged; `None` if there is none.
@@ -93,11 +92,11 @@ async fn first_working(
     listing: &Listing,
     starts: Vec<Option<&Checkpoint>>,
     version: i64,
-    tombstones: bool,
+    keep: Keep,
 ) -> Result<Option<State>> {
     let mut damage = None;
     for start in starts {
-        match replayed(newest, listing, start, version, tombstones).await {
+        match replayed(newest, listing, start, version, keep).await {
             Ok(state) => return Ok(Some(state)),
             Err(error) if is_damage(&error) => damage = damage.or(Some(error)),
             Err(error) => return Err(error),
@@ -111,8 +110,8 @@ async fn first_working(
 /// # Errors
 ///
 /// `Corrupt` if they are not.
-pub(super) fn agree(root: &Location, checkpoint: &State, commits: &State) -> Result<()> {
-    match differences(root, checkpoint, commits)?.into_iter().next() {
+pub(super) fn agree(checkpoint: &State, commits: &State) -> Result<()> {
+    match differences(checkpoint, commits).into_iter().next() {
         None => Ok(()),
         Some(what) => Err(Error::corrupt("a checkpoint and the log before it say different things: nothing of the log can go")
             .about("version", checkpoint.version)
@@ -126,26 +125,25 @@ pub(super) fn agree(root: &Location, checkpoint: &State, commits: &State) -> Res
 /// # Errors
 ///
 /// `Corrupt`, naming a file that did not.
-pub(super) fn same_files(root: &Location, back: &State, written: &State) -> Result<()> {
+pub(super) fn same_files(back: &State, written: &State) -> Result<()> {
     let mut partitions: BTreeMap<usize, usize> = BTreeMap::new();
     for add in written.files.iter() {
-        let key = FileKey::of(root, &add.path, add.deletion_vector.as_deref())?;
-        let same = back.files.find(root, key)?.is_some_and(|found| {
+        let same = back.files.find(add.key()).is_some_and(|found| {
             // Each partition is compared once, by the first file that is in it.
             let known = partitions.insert(add.partition, found.partition);
             let same_values = known == Some(found.partition) || back.files.values(found) == written.files.values(add);
             same_values && is_same(found, add)
         });
         if !same {
-            return Err(Error::corrupt("a file is another").about("file", &add.path));
+            return Err(Error::corrupt("a file is another").about("file", add.path()));
         }
     }
     Ok(())
 }
 
-fn is_same(a: &Add, b: &Add) -> bool {
+fn is_same(a: &LiveFile, b: &LiveFile) -> bool {
     (a.size, a.modification_time) == (b.size, b.modification_time)
-        && (&a.path, &a.deletion_vector, &a.extra) == (&b.path, &b.deletion_vector, &b.extra)
+        && (a.path(), &a.deletion_vector, &a.extra) == (b.path(), &b.deletion_vector, &b.extra)
 }
 
 /// The version that the hint names.

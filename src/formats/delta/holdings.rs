@@ -46,7 +46,7 @@ pub(super) fn holdings(newest: &DeltaVersion) -> BoxStream<'_, Result<Holding>> 
 
 fn live(newest: &DeltaVersion) -> BoxStream<'_, Result<Holding>> {
     let files = newest.state().files.iter().map(|add| {
-        let named = reach::of_file(newest.root(), &add.path, add.deletion_vector.as_deref(), Some(add.size))?;
+        let named = reach::of_live(newest.root(), add)?;
         Ok::<_, Error>(stream::iter(named).map(Ok))
     });
     stream::iter(files).try_flatten().boxed()

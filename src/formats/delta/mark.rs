@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
-use super::actions::{Add, TextMap, Vector};
+use super::actions::{TextMap, Vector};
 use super::entry::to_json;
+use super::live::LiveFile;
 use super::version::DeltaVersion;
 use super::{compat, settings};
 use crate::error::{Error, Result};
@@ -72,9 +73,9 @@ pub(super) fn stats(text: Option<&str>, rows: u64) -> Result<String> {
 /// # Errors
 ///
 /// `Bug` if JSON cannot hold it.
-pub(super) fn add_again(values: &TextMap, file: &Add, vector: Option<&Vector>, stats: Option<&str>) -> Result<Map<String, Json>> {
+pub(super) fn add_again(values: &TextMap, file: &LiveFile, vector: Option<&Vector>, stats: Option<&str>) -> Result<Map<String, Json>> {
     let mut out = Map::new();
-    out.insert("path".into(), json!(file.path));
+    out.insert("path".into(), json!(file.path()));
     out.insert("partitionValues".into(), to_json(values)?);
     out.insert("size".into(), json!(file.size));
     out.insert("modificationTime".into(), json!(file.modification_time));

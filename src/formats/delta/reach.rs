@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::actions::Vector;
 use super::lines::{self, Action};
+use super::live::LiveFile;
 use super::log::{self, Checkpoint, Listing};
 use super::version::DeltaVersion;
 use super::{checkpoint_read, dv, path};
@@ -26,8 +27,21 @@ pub(super) const AHEAD: usize = 8;
 /// # Errors
 ///
 /// `Corrupt` for a path that cannot be understood.
-pub(super) fn of_file(root: &Location, path: &str, vector: Option<&Vector>, size: Option<u64>) -> Result<Vec<Holding>> {
-    let mut found = vec![Holding { location: path::resolve(root, path)?, kind: FileKind::Data, size: size.map(Bytes) }];
+fn of_file(root: &Location, path: &str, vector: Option<&Vector>, size: Option<u64>) -> Result<Vec<Holding>> {
+    at(root, path::resolve(root, path)?, vector, size)
+}
+
+/// The files of a live one.
+///
+/// # Errors
+///
+/// `Corrupt` for the name of a vector that cannot be understood.
+pub(super) fn of_live(root: &Location, file: &LiveFile) -> Result<Vec<Holding>> {
+    at(root, file.location.clone(), file.deletion_vector.as_deref(), Some(file.size))
+}
+
+fn at(root: &Location, location: Location, vector: Option<&Vector>, size: Option<u64>) -> Result<Vec<Holding>> {
+    let mut found = vec![Holding { location, kind: FileKind::Data, size: size.map(Bytes) }];
     if let Some(vector) = vector.filter(|vector| &*vector.storage_type != "i") {
         found.push(Holding { location: dv::place(root, vector)?, kind: FileKind::DeletionVectors, size: None });
     }
@@ -112,7 +126,7 @@ pub(super) async fn of_checkpoint(
 pub(super) async fn since(newest: &DeltaVersion, listing: &Listing, oldest: i64) -> Result<PlaceSet> {
     let mut places = PlaceSet::default();
     for add in newest.state().files.iter() {
-        for holding in of_file(newest.root(), &add.path, add.deletion_vector.as_deref(), None)? {
+        for holding in of_live(newest.root(), add)? {
             places.insert(&holding.location);
         }
     }

@@ -4,18 +4,29 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction};
+use super::actions::{Domain, FileKey, Metadata, Protocol, Remove, Transaction, Vector};
 use super::compacted::Piece;
 use super::lines::{self, Action, CommitInfo};
 use super::live::LiveFiles;
 use super::log::{self, Checkpoint, Listing};
-use super::{checkpoint_read, schema::Mapping};
+use super::{checkpoint_read, path, schema::Mapping};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::store::Store;
 
 /// How many commits are fetched ahead.
 const AHEAD: usize = 8;
+
+/// What a state keeps of that which is large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Everything: for what is written down again.
+    All,
+    /// Not the files that are gone.
+    Live,
+    /// Neither these nor the statistics of columns.
+    Counts,
+}
 
 /// The state of a table at a version.
 #[derive(Debug)]
@@ -60,15 +71,14 @@ pub(super) async fn replay(
     listing: &Listing,
     start: Option<&Checkpoint>,
     version: i64,
-    tombstones: bool,
+    keep: Keep,
 ) -> Result<State> {
     let from = start.map_or(-1, |checkpoint| checkpoint.version);
     let commits: Vec<Piece> = (from + 1..=version).rev().map(Piece::commit).collect();
-    replay_pieces(store, root, listing, start, commits, (version, tombstones)).await
+    replay_pieces(store, root, listing, start, commits, (version, keep)).await
 }
 
-/// Rebuilds `version` from `start` and `pieces`, newest first, which hold every commit after it; with the files that are gone where `tombstones` are
-/// asked for.
+/// Rebuilds `version` from `start` and `pieces`, newest first, which hold every commit after it.
 ///
 /// # Errors
 ///
@@ -79,9 +89,9 @@ pub(super) async fn replay_pieces(
     listing: &Listing,
     start: Option<&Checkpoint>,
     pieces: Vec<Piece>,
-    (version, tombstones): (i64, bool),
+    (version, keep): (i64, Keep),
 ) -> Result<State> {
-    let mut replay = Replay::new(root, tombstones);
+    let mut replay = Replay::new(root, keep);
     // Checkpoints and sums leave out what commits say of themselves.
     let is_left_out = pieces.first().is_none_or(|newest| newest.is_sum());
     let reads = pieces.into_iter().map(|piece| async move {
@@ -103,7 +113,7 @@ pub(super) async fn replay_pieces(
     replay.finish(version, start.map(|checkpoint| checkpoint.version))
 }
 
-/// `version` as `start` and `text`, the sum of every commit after it, lead to it, with the files that are gone.
+/// `version` as `start` and `text`, the sum of every commit after it, lead to it, counts alone.
 ///
 /// # Errors
 ///
@@ -115,7 +125,7 @@ pub(super) async fn replay_sum(
     (text, file): (&[u8], &Location),
     (version, root): (i64, &Location),
 ) -> Result<State> {
-    let mut replay = Replay::new(root, true);
+    let mut replay = Replay::new(root, Keep::Counts);
     replay.commit = Some(version);
     replay.in_sum = Some(HashSet::new());
     lines::read(text, file, |action| replay.take(action))?;
@@ -165,7 +175,7 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(root: &'a Location, tombstones: bool) -> Self {
+    fn new(root: &'a Location, keep: Keep) -> Self {
         Self {
             root,
             commit: None,
@@ -174,10 +184,10 @@ impl<'a> Replay<'a> {
             in_sum: None,
             protocol: None,
             metadata: None,
-            files: LiveFiles::default(),
+            files: LiveFiles::new(keep != Keep::Counts),
             transactions: BTreeMap::new(),
             domains: BTreeMap::new(),
-            tombstones: tombstones.then(Vec::new),
+            tombstones: (keep == Keep::All).then(Vec::new),
             infos: BTreeMap::new(),
             rules_changed: None,
         }
@@ -186,10 +196,11 @@ impl<'a> Replay<'a> {
     fn take(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Add(add) => {
-                let key = FileKey::of(self.root, &add.path, add.deletion_vector.as_deref())?;
+                let place = path::resolve(self.root, &add.path)?;
+                let key = FileKey::new(&place, add.deletion_vector.as_deref().map(Vector::id).as_deref());
                 self.once_in_a_sum(key)?;
                 if self.seen.insert(key) {
-                    self.files.push(*add);
+                    self.files.push(*add, place);
                 }
             }
             Action::Remove(remove) => self.take_remove(*remove)?,

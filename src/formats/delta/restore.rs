@@ -5,15 +5,15 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value as Json, json};
 
-use super::actions::{Add, FileKey};
 use super::commit_info::{Purpose, commit_time, provenance};
 use super::entry::{self, Lines, txn_id};
+use super::live::LiveFile;
 use super::replay::State;
 use super::restore_rules::Rules;
 use super::row_tracking::{self, RowIds};
 use super::table::DeltaTable;
 use super::version::DeltaVersion;
-use super::{checksum_write, commit, compat, mark, reach, settings, stats_read, travel};
+use super::{checksum_write, commit, compat, mark, reach, settings, travel};
 use crate::commit::Answer;
 use crate::error::{Error, Kind, Result};
 use crate::formats::TableVersion;
@@ -71,8 +71,8 @@ async fn prepare(base: &DeltaVersion, to: Version, now: Timestamp, txn_id: &str)
 
 /// The files that come back and those that go.
 struct Files<'a> {
-    adds: Vec<(&'a Add, &'a State)>,
-    removes: Vec<(&'a Add, &'a State)>,
+    adds: Vec<(&'a LiveFile, &'a State)>,
+    removes: Vec<(&'a LiveFile, &'a State)>,
 }
 
 /// What becomes of row ids.
@@ -85,17 +85,11 @@ struct Ids {
 
 impl<'a> Files<'a> {
     fn new(base: &'a DeltaVersion, old: &'a DeltaVersion) -> Result<Self> {
-        let missing = |from: &'a State, of: &State| -> Result<Vec<(&'a Add, &'a State)>> {
-            let mut found = Vec::new();
-            for add in from.files.iter() {
-                let key = FileKey::of(base.root(), &add.path, add.deletion_vector.as_deref())?;
-                if of.files.find(base.root(), key)?.is_none() {
-                    found.push((add, from));
-                }
-            }
-            Ok(found)
+        let missing = |from: &'a State, of: &State| -> Vec<(&'a LiveFile, &'a State)> {
+            from.files.iter().filter(|add| of.files.find(add.key()).is_none()).map(|add| (add, from)).collect()
         };
-        Ok(Self { adds: missing(old.state(), base.state())?, removes: missing(base.state(), old.state())? })
+        old.state().files.with_stats()?;
+        Ok(Self { adds: missing(old.state(), base.state()), removes: missing(base.state(), old.state()) })
     }
 
     const fn is_empty(&self) -> bool {
@@ -122,7 +116,7 @@ impl<'a> Files<'a> {
     async fn check_there(&self, base: &DeltaVersion) -> Result<()> {
         let mut places = Vec::new();
         for (add, _) in &self.adds {
-            places.extend(reach::of_file(base.root(), &add.path, add.deletion_vector.as_deref(), None)?);
+            places.extend(reach::of_live(base.root(), add)?);
         }
         let looks = stream::iter(places).map(|holding| async move {
             match base.store().head(&holding.location).await {
@@ -148,22 +142,21 @@ impl<'a> Files<'a> {
         let assigns = row_tracking::assigns(now);
         let before = if assigns { Some(RowIds::after(now)?) } else { None };
         let mut ids = if assigns { Some(RowIds::after(now)?) } else { None };
-        let rows = |add: &Add| add.stats.as_deref().and_then(stats_read::rows);
         if let Some(ids) = &mut ids {
             for (add, _) in &self.adds {
                 if let Some(first) = add.base_row_id() {
-                    ids.pass(first, rows(add).unwrap_or(1))?;
+                    ids.pass(first, add.rows().unwrap_or(1))?;
                 }
             }
         }
         let mut kept = true;
         for (add, state) in &self.adds {
-            let mut members = mark::add_again(state.files.values(add), add, add.deletion_vector.as_deref(), add.stats.as_deref())?;
+            let mut members = mark::add_again(state.files.values(add), add, add.deletion_vector.as_deref(), add.stats())?;
             if let (Some(ids), None) = (&mut ids, add.base_row_id()) {
-                let rows = rows(add).ok_or_else(|| {
+                let rows = add.rows().ok_or_else(|| {
                     Error::unsupported("a file that comes back needs row ids, and the log does not say how many rows it has")
                         .about("feature", "rowTracking")
-                        .about("file", &add.path)
+                        .about("file", add.path())
                 })?;
                 members.insert("baseRowId".into(), json!(ids.take(rows)?));
                 members.insert("defaultRowCommitVersion".into(), json!(next.0));
@@ -177,7 +170,7 @@ impl<'a> Files<'a> {
 
     /// The metrics that Spark's RESTORE reports, as texts.
     fn metrics(&self, old: &State) -> Map<String, Json> {
-        let bytes = |files: &[(&Add, &State)]| files.iter().fold(0_u64, |sum, (add, _)| sum.saturating_add(add.size));
+        let bytes = |files: &[(&LiveFile, &State)]| files.iter().fold(0_u64, |sum, (add, _)| sum.saturating_add(add.size));
         let values = [
             ("tableSizeAfterRestore", old.files.iter().fold(0_u64, |sum, add| sum.saturating_add(add.size))),
             ("numOfFilesAfterRestore", old.files.len() as u64),

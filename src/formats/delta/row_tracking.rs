@@ -1,6 +1,7 @@
 //! Row tracking: stable row ids across rewrites (protocol, "Row Tracking").
 
-use super::actions::{Add, Domain};
+use super::actions::Domain;
+use super::live::LiveFile;
 use super::replay::State;
 use super::{compat, settings};
 use crate::error::{Error, Result};
@@ -78,7 +79,7 @@ impl RowIds {
             Some(domain) => serde_json::from_str::<HighWaterMark>(&domain.configuration).map_err(|_| wrong())?.row_id_high_water_mark,
         };
         // A mark that lags behind the files would give ids out twice.
-        let files = state.files.iter().filter_map(Add::base_row_id).max().unwrap_or(-1);
+        let files = state.files.iter().filter_map(LiveFile::base_row_id).max().unwrap_or(-1);
         if mark < files {
             return Err(wrong());
         }

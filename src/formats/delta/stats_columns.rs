@@ -11,7 +11,8 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, Field as ArrowField, Fields};
 use serde_json::value::RawValue;
 
-use super::actions::{Add, TextMap};
+use super::actions::TextMap;
+use super::live::LiveFile;
 use super::replay::State;
 use super::{bounds, clustering, output, partition, schema, settings, stats_write};
 use crate::error::{Error, Result};
@@ -92,7 +93,7 @@ impl StatsColumns {
     }
 
     /// The further columns of these files: `partitionValues_parsed`, where the table is partitioned, and `stats_parsed`.
-    pub(super) fn arrays(&self, rows: &[(&Add, &TextMap)]) -> Result<Vec<(&'static str, ArrayRef)>, ArrowError> {
+    pub(super) fn arrays(&self, rows: &[(&LiveFile, &TextMap)]) -> Result<Vec<(&'static str, ArrayRef)>, ArrowError> {
         let mut out = Vec::new();
         if !self.partition.is_empty() {
             out.push(("partitionValues_parsed", self.partitions(rows)?));
@@ -101,7 +102,7 @@ impl StatsColumns {
         Ok(out)
     }
 
-    fn partitions(&self, rows: &[(&Add, &TextMap)]) -> Arrays {
+    fn partitions(&self, rows: &[(&LiveFile, &TextMap)]) -> Arrays {
         let mut columns = Vec::with_capacity(self.partition.len());
         for (name, ty) in &self.partition {
             let texts = rows.iter().map(|(_, values)| values.text(name).filter(|text| !text.is_empty()));
@@ -110,8 +111,8 @@ impl StatsColumns {
         structs(columns, None)
     }
 
-    fn stats(&self, rows: &[(&Add, &TextMap)]) -> Arrays {
-        let texts: Vec<Option<Text<'_>>> = rows.iter().map(|(add, _)| serde_json::from_str(add.stats.as_deref()?).ok()).collect();
+    fn stats(&self, rows: &[(&LiveFile, &TextMap)]) -> Arrays {
+        let texts: Vec<Option<Text<'_>>> = rows.iter().map(|(add, _)| serde_json::from_str(add.stats()?).ok()).collect();
         let all = || texts.iter().map(Option::as_ref);
         let counts: ArrayRef = Arc::new(all().map(|text| text?.num_records).collect::<Int64Array>());
         let mut columns = vec![("numRecords", counts)];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::log::{self, Checkpoint, Listing};
-use super::replay::{self, State};
+use super::replay::{self, Keep, State};
 use super::{check, checkpoint_write, checksum_write, compacted, settings, travel};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
@@ -44,11 +44,11 @@ impl DeltaTable {
     }
 
     /// Rebuilds `version` (the newest if `None`) from the first start that works, together with the listing it was found in.
-    pub(super) async fn state(&self, version: Option<i64>, tombstones: bool) -> Result<(State, Listing)> {
+    pub(super) async fn state(&self, version: Option<i64>, keep: Keep) -> Result<(State, Listing)> {
         if let Some(hint) = self.hint().await?.filter(|hint| version.is_none_or(|version| *hint <= version)) {
             let listing = Listing::read(&self.store, &self.root, Some(hint)).await?;
             if let Some(wanted) = version.or_else(|| listing.latest())
-                && let Some(Ok(state)) = self.replay(&listing, wanted, tombstones).await
+                && let Some(Ok(state)) = self.replay(&listing, wanted, keep).await
             {
                 return Ok((state, listing));
             }
@@ -60,7 +60,7 @@ impl DeltaTable {
                 return Err(Error::not_found("there is no Delta table here").about("table", &self.root));
             };
             let wanted = version.unwrap_or(latest);
-            let error = match self.replay(&listing, wanted, tombstones).await {
+            let error = match self.replay(&listing, wanted, keep).await {
                 Some(Ok(state)) => return Ok((state, listing)),
                 Some(Err(error)) => error,
                 None => return Err(listing.gap(&self.root, wanted)),
@@ -73,10 +73,10 @@ impl DeltaTable {
     }
 
     /// `None` if the listing has no start; the first error if none of them works.
-    async fn replay(&self, listing: &Listing, version: i64, tombstones: bool) -> Option<Result<State>> {
+    async fn replay(&self, listing: &Listing, version: i64, keep: Keep) -> Option<Result<State>> {
         let mut first: Option<Error> = None;
         for start in listing.starts(version) {
-            match self.replay_from(listing, start, version, tombstones).await {
+            match self.replay_from(listing, start, version, keep).await {
                 Ok(state) => return Some(Ok(state)),
                 // A damaged checkpoint says nothing that older entries do not say too.
                 Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {
@@ -89,13 +89,13 @@ impl DeltaTable {
     }
 
     /// Sums of commits are read in their place where there are any; a damaged one says nothing that its commits do not say too.
-    async fn replay_from(&self, listing: &Listing, start: Option<&Checkpoint>, version: i64, tombstones: bool) -> Result<State> {
+    async fn replay_from(&self, listing: &Listing, start: Option<&Checkpoint>, version: i64, keep: Keep) -> Result<State> {
         let pieces = compacted::pieces(listing, start.map_or(-1, |checkpoint| checkpoint.version), version);
         let has_sums = pieces.iter().any(|piece| piece.is_sum());
-        let state = replay::replay_pieces(&self.store, &self.root, listing, start, pieces, (version, tombstones)).await;
+        let state = replay::replay_pieces(&self.store, &self.root, listing, start, pieces, (version, keep)).await;
         match state {
             Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) && has_sums => {
-                replay::replay(&self.store, &self.root, listing, start, version, tombstones).await
+                replay::replay(&self.store, &self.root, listing, start, version, keep).await
             }
             state => state,
         }
@@ -127,7 +127,12 @@ impl Table for DeltaTable {
     }
 
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
-        let (state, listing) = self.state(None, false).await?;
+        let (state, listing) = self.state(None, Keep::Live).await?;
+        Ok(Arc::new(self.version(state, &listing)?))
+    }
+
+    async fn load_counts(&self) -> Result<Arc<dyn TableVersion>> {
+        let (state, listing) = self.state(None, Keep::Counts).await?;
         Ok(Arc::new(self.version(state, &listing)?))
     }
 
@@ -136,7 +141,7 @@ impl Table for DeltaTable {
     }
 
     async fn settle(&self, version: Version) -> Vec<Error> {
-        let (state, listing) = match self.state(Some(version.0), true).await {
+        let (state, listing) = match self.state(Some(version.0), Keep::All).await {
             Ok(found) => found,
             Err(error) => return vec![error.about("version", version)],
         };

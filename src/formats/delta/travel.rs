@@ -1,7 +1,7 @@
 //! Older versions of a table: which can be rebuilt, and which was the newest at a time (protocol, "In-Commit Timestamps").
 
 use super::log::Listing;
-use super::replay;
+use super::replay::{self, Keep};
 use super::settings;
 use super::table::DeltaTable;
 use super::version::DeltaVersion;
@@ -24,7 +24,7 @@ pub(super) async fn load(table: &DeltaTable, at: &At) -> Result<DeltaVersion> {
                 .hint("give a version number, or a time as RFC 3339 writes it"));
         }
     };
-    match table.state(Some(version), false).await {
+    match table.state(Some(version), Keep::Live).await {
         Ok((state, listing)) => Ok(table.version(state, &listing)?.found(by_file_times)),
         Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => Err(explain(table, version).await?.unwrap_or(error)),
         Err(error) => Err(error),
@@ -52,7 +52,7 @@ async fn explain(table: &DeltaTable, version: i64) -> Result<Option<Error>> {
 
 /// The newest version that was there at `time`, and whether the times of the log's files told it.
 async fn version_at(table: &DeltaTable, time: Timestamp) -> Result<(i64, bool)> {
-    let (state, _) = table.state(None, false).await?;
+    let (state, _) = table.state(None, Keep::Counts).await?;
     let listing = Listing::read(table.store(), table.root(), None).await?;
     let enabled = state.metadata.configuration.text("delta.inCommitTimestampEnablementTimestamp");
     let since_time = enabled.and_then(|text| text.trim().parse().ok()).unwrap_or(i64::MIN);

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use super::actions::Add;
+use super::live::LiveFile;
 use super::replay::State;
 use super::stats_write::{self, StatsWriter};
 use super::{
-    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, path, released, retention,
-    row_tracking, schema, settings, stats_read, upkeep,
+    check, clustering, commit, compat, dv, entry, history, holdings, lists, mark, output, partition, released, retention, row_tracking,
+    schema, settings, stats_read, upkeep,
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub struct DeltaVersion {
     store: Store,
     state: State,
     snapshot: Snapshot,
-    /// By the number in [`Add::partition`].
+    /// By the number in [`LiveFile::partition`].
     partitions: Vec<Arc<Partition>>,
     no_deletes: Arc<[DeleteRef]>,
     /// Whether a time was asked for, and when files of the log were written told which version was the newest then.
@@ -113,24 +113,24 @@ impl DeltaVersion {
         Ok(StatsWriter { fields, indexed, tightness: self.state.protocol.has_vectors() })
     }
 
-    fn file(&self, add: &Add, with_stats: bool) -> Result<DataFile> {
+    fn file(&self, add: &LiveFile, with_stats: bool) -> Result<DataFile> {
         let partition = self.partitions.get(add.partition).ok_or_else(|| Error::bug("a file without a partition"))?;
         let deletes: Arc<[DeleteRef]> = match &add.deletion_vector {
             None => Arc::clone(&self.no_deletes),
             Some(vector) => Arc::new([DeleteRef { kind: DeleteKind::Vector, key: vector.id(), rows: Some(vector.cardinality) }]),
         };
-        let stats = add.stats.as_deref();
-        let columns = stats.filter(|_| with_stats).and_then(|text| stats_read::read(text, &self.snapshot.schema, !deletes.is_empty()));
+        let columns =
+            add.stats().filter(|_| with_stats).and_then(|text| stats_read::read(text, &self.snapshot.schema, !deletes.is_empty()));
         let lineage = add.default_row_commit_version().filter(|_| self.state.protocol.writes("rowTracking"));
         Ok(DataFile {
-            location: path::resolve(self.root(), &add.path)?,
-            path: Arc::clone(&add.path),
+            location: add.location.clone(),
+            spelling: add.spelling.clone(),
             format: FileFormat::Parquet,
             size: Bytes(add.size),
-            rows: stats.and_then(stats_read::rows),
+            rows: add.rows(),
             partition: Arc::clone(partition),
             deletes,
-            lineage: lineage.map(|sequence| Lineage { first_row_id: add.base_row_id(), sequence }),
+            lineage: lineage.map(|sequence| Box::new(Lineage { first_row_id: add.base_row_id(), sequence })),
             stats: columns.map(Box::new),
         })
     }
@@ -139,7 +139,7 @@ impl DeltaVersion {
         if file.deletes.is_empty() {
             return Ok(RowDeletes::None);
         }
-        let add = self.state.files.find(self.root(), entry::key(file))?;
+        let add = self.state.files.find(entry::key(file));
         let vector = add.and_then(|add| add.deletion_vector.as_deref());
         let vector = vector.ok_or_else(|| Error::bug("deletes were asked for a file of another version").about("file", &file.location))?;
         dv::read(&self.store, self.root(), vector, file.rows).await.map_err(|error| error.about("file", &file.location))

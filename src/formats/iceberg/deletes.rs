@@ -26,8 +26,6 @@ pub(crate) struct DeleteFile {
     pub(crate) reference: DeleteRef,
     /// Where it lies.
     pub(crate) location: Location,
-    /// The same as the manifest spells it.
-    pub(crate) path: String,
     /// Bytes.
     pub(crate) size: u64,
     /// Its format's name.
@@ -108,7 +106,6 @@ impl DeleteFile {
         Ok(Self {
             reference: DeleteRef { kind, key: key(entry), rows },
             location: metadata.place(&entry.path)?,
-            path: entry.path.clone(),
             size: entry.size,
             format: entry.format.clone(),
             records: entry.records,
@@ -206,7 +203,6 @@ mod tests {
         DeleteFile {
             reference: DeleteRef { kind, key: key.into(), rows: None },
             location: Location::parse("/t/d").unwrap(),
-            path: "/t/d".into(),
             size: 1,
             format: "parquet".into(),
             records: 1,

@@ -7,9 +7,7 @@ use super::deletes::{DeleteFile, DeleteIndex};
 use super::metadata::Metadata;
 use super::output::name_mapping;
 use crate::error::{Error, Result};
-use crate::model::{
-    DataFile, DeleteKind, DeleteRef, Field, FieldMatching, FileFormat, Partition, Schema, Type, ValueFile, ValueRule, ValueSet,
-};
+use crate::model::{DataFile, DeleteKind, DeleteRef, Field, FieldMatching, FileFormat, Schema, Type, ValueFile, ValueRule, ValueSet};
 use crate::units::Bytes;
 
 /// The delete files that reach one partition, or all of them, by key.
@@ -80,17 +78,7 @@ impl Columns<'_> {
                 return Err(Error::unsupported(message).about("delete_file", &delete.location));
             }
         };
-        let file = DataFile {
-            location: delete.location.clone(),
-            path: delete.path.as_str().into(),
-            format,
-            size: Bytes(delete.size),
-            rows: Some(delete.records),
-            partition: Arc::new(Partition::default()),
-            deletes: Arc::default(),
-            lineage: None,
-            stats: None,
-        };
+        let file = DataFile { rows: Some(delete.records), ..DataFile::bare(delete.location.clone(), format, Bytes(delete.size)) };
         let columns = self.compared(&delete.compared).map_err(|e| e.about("delete_file", &delete.location))?;
         Ok(ValueFile { file, sequence: delete.sequence, columns })
     }

@@ -142,15 +142,9 @@ mod tests {
     #[test]
     fn an_equality_delete_that_came_meanwhile_stops_what_moves_to_another_spec_alone() {
         let file = |deletes: &[(DeleteKind, &str)]| DataFile {
-            location: Location::parse("/t/f").unwrap(),
-            path: "/t/f".into(),
-            format: FileFormat::Parquet,
-            size: Bytes(1),
             rows: Some(1),
-            partition: Arc::default(),
             deletes: deletes.iter().map(|(kind, key)| DeleteRef { kind: *kind, key: (*key).into(), rows: None }).collect(),
-            lineage: None,
-            stats: None,
+            ..DataFile::bare(Location::parse("/t/f").unwrap(), FileFormat::Parquet, Bytes(1))
         };
         let group = |spec_id| {
             let partition = Arc::new(Partition { spec_id, ..Partition::default() });

@@ -137,7 +137,7 @@ impl Replace<'_> {
     async fn write_files(&mut self, marks: Vec<Marks>) -> Result<Vec<NewDeletes>> {
         let mut new = Vec::with_capacity(marks.len());
         for Marks { file, positions } in marks {
-            let bytes = position_file(&file.path, &positions)?;
+            let bytes = position_file(file.path(), &positions)?;
             let (size, records) = (bytes.len() as u64, positions.len());
             let folder = directory(self.metadata, &file.partition)?;
             let path = self.put_deletes(&folder, "parquet", bytes.into()).await?;
@@ -145,7 +145,7 @@ impl Replace<'_> {
             self.tally.added_positions += records;
             self.tally.added_bytes += size;
             let form = Form::File(positions.min().unwrap_or_default(), positions.max().unwrap_or_default());
-            new.push(NewDeletes { path, size, records, partition: Arc::clone(&file.partition), referenced: file.path.to_string(), form });
+            new.push(NewDeletes { path, size, records, partition: Arc::clone(&file.partition), referenced: file.path().to_string(), form });
         }
         Ok(new)
     }
@@ -157,7 +157,7 @@ impl Replace<'_> {
             let folder = directory(self.metadata, &first.file.partition)?;
             let (mut writer, from) = (puffin::Writer::new(), new.len());
             while let Some(Marks { file, positions }) = marks.next_if(|_| writer.written() < VECTORS) {
-                let (offset, length) = writer.add(&file.path, &positions)?;
+                let (offset, length) = writer.add(file.path(), &positions)?;
                 self.tally.added_vectors += 1;
                 self.tally.added_positions += positions.len();
                 self.tally.added_bytes += length;
@@ -166,7 +166,7 @@ impl Replace<'_> {
                     size: 0,
                     records: positions.len(),
                     partition: Arc::clone(&file.partition),
-                    referenced: file.path.to_string(),
+                    referenced: file.path().to_string(),
                     form: Form::Vector(offset, length),
                 });
             }

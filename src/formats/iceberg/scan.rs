@@ -13,7 +13,7 @@ use super::metadata::Metadata;
 use super::spec::{Interner, Spec};
 use super::stats;
 use crate::error::{Error, Result};
-use crate::location::Location;
+use crate::location::{Location, Spelling};
 use crate::model::{DataFile, DeleteRef, FileFormat, Lineage, Partition};
 use crate::store::Store;
 use crate::units::Bytes;
@@ -203,14 +203,14 @@ impl<'a> FileMaker<'a> {
         };
         let lineage = Lineage { first_row_id: entry.first_row_id, sequence: entry.sequence };
         Ok(DataFile {
-            path: location.spelled(&entry.path),
+            spelling: Spelling::of(&location, &entry.path),
             location,
             format,
             size: Bytes(entry.size),
             rows: Some(entry.records),
             partition,
             deletes: Arc::clone(&self.last_deletes),
-            lineage: (self.metadata.format_version > 2).then_some(lineage),
+            lineage: (self.metadata.format_version > 2).then(|| Box::new(lineage)),
             stats: self.with_stats.then(|| Box::new(stats::read(entry, columns, &self.metadata.schema))),
         })
     }

@@ -298,7 +298,7 @@ pub(crate) fn same_file(planned: &DataFile, now: &DataFile) -> bool {
         of_kind.map(|delete| delete.key.clone()).collect::<BTreeSet<String>>()
     };
     let partition = |file: &DataFile| partition_key(&file.partition);
-    let numbering = |file: &DataFile| file.lineage.and_then(|lineage| lineage.first_row_id);
+    let numbering = |file: &DataFile| file.lineage.as_ref()?.first_row_id;
     keys(planned, true).is_subset(&keys(now, true))
         && keys(planned, false) == keys(now, false)
         && numbering(planned) == numbering(now)

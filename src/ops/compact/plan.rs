@@ -287,17 +287,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn file(n: usize, mib: u64) -> DataFile {
-        DataFile {
-            location: Location::parse(&format!("/t/{n}")).unwrap(),
-            path: format!("/t/{n}").into(),
-            format: FileFormat::Parquet,
-            size: Bytes(mib * MIB),
-            rows: Some(100),
-            partition: Arc::default(),
-            deletes: Arc::new([]),
-            lineage: None,
-            stats: None,
-        }
+        let place = Location::parse(&format!("/t/{n}")).unwrap();
+        DataFile { rows: Some(100), ..DataFile::bare(place, FileFormat::Parquet, Bytes(mib * MIB)) }
     }
 
     fn policy() -> Policy {
@@ -383,9 +374,9 @@ mod tests {
                 prop_assert!(group.files.len() == 1 || group.bytes() <= policy.max_group);
             }
             let taken: std::collections::HashSet<String> =
-                plan.groups.iter().flat_map(|g| &g.files).map(|f| f.path.to_string()).collect();
+                plan.groups.iter().flat_map(|g| &g.files).map(|f| f.path().to_string()).collect();
             let mut after: Vec<DataFile> =
-                sizes.iter().enumerate().map(|(n, mib)| file(n, *mib)).filter(|f| !taken.contains(&*f.path)).collect();
+                sizes.iter().enumerate().map(|(n, mib)| file(n, *mib)).filter(|f| !taken.contains(f.path())).collect();
             for group in &plan.groups {
                 for size in written(group.bytes().percent(shrink).0, &policy) {
                     after.push(DataFile { size: Bytes(size), ..file(1000 + after.len(), 1) });

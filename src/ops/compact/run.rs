@@ -29,7 +29,7 @@ const CONCURRENT_GROUPS: usize = 5;
 ///
 /// `Unsupported` or `Refused` where the table has something we cannot keep intact, by name.
 pub async fn plan(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<(Arc<dyn TableVersion>, Survey)> {
-    let version = table.load().await?;
+    let version = load(table, options).await?;
     let survey = examine(&*version, options, &Scope::Everything, parts).await?;
     Ok((version, survey))
 }
@@ -69,6 +69,11 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
         hit = run.or_stop(next);
     }
     run.finish(&*base, before, shown, hit.is_empty()).await
+}
+
+/// The newest version, with what choosing files under these options takes.
+async fn load(table: &dyn Table, options: &Options) -> Result<Arc<dyn TableVersion>> {
+    if options.filter.is_some() { table.load().await } else { table.load_counts().await }
 }
 
 /// What came of reading the table under these options.
@@ -131,7 +136,7 @@ impl Run<'_> {
 
     /// Plans anew what others changed, in their partitions alone, and carries that out.
     async fn again(&mut self, hit: Vec<Partition>) -> Result<Vec<Partition>> {
-        let version = self.table.load().await?;
+        let version = load(self.table, self.options).await?;
         let survey = examine(&*version, self.options, &Scope::Partitions(hit), self.parts).await?;
         self.groups(version, survey.plan.groups).await
     }
@@ -153,7 +158,7 @@ impl Run<'_> {
                 return Ok(hit);
             }
             if !self.versions.is_empty() {
-                base = self.table.load().await?;
+                base = self.table.load_counts().await?;
             }
             hit.extend(self.batch(&base, batch).await?);
         }
@@ -354,7 +359,7 @@ impl Run<'_> {
 impl Run<'_> {
     /// The table after the run. If it cannot be read, what landed is no less landed: the sums are worked out from what was done.
     async fn totals_after(&self, before: Totals) -> Totals {
-        let read = async { totals(&*self.table.load().await?, self.parts.engine).await };
+        let read = async { totals(&*self.table.load_counts().await?, self.parts.engine).await };
         read.await.unwrap_or_else(|error| {
             self.parts.progress.remark(&format!("the table could not be read after the commit; its new size is reckoned: {error}"));
             let report = &self.report;

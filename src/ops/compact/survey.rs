@@ -113,5 +113,5 @@ async fn divisible(candidates: Vec<DataFile>, policy: &Policy, plan: &mut Plan, 
 }
 
 fn row_ids_start(file: &DataFile) -> Option<i64> {
-    file.lineage.and_then(|lineage| lineage.first_row_id)
+    file.lineage.as_ref()?.first_row_id
 }

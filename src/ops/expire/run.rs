@@ -61,7 +61,7 @@ pub async fn plan(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Res
 }
 
 async fn examine(table: &dyn Table, options: &Options, parts: Parts<'_>) -> Result<Planned> {
-    let base = table.load().await?;
+    let base = table.load_counts().await?;
     if let Some(name) = base.reference() {
         return Err(Error::usage("versions are expired on all branches at once").about("reference", name).hint("name the table alone"));
     }
@@ -297,7 +297,7 @@ impl Landed<'_> {
     /// Deletes the files of the journal. Where the table is not just what it was less what was forgotten, they are held against what it is.
     async fn delete(&self, written: &mut Written, deleted: &mut Deleted) -> Result<()> {
         for _ in 0..ROUNDS {
-            let newest = self.table.load().await?;
+            let newest = self.table.load_counts().await?;
             if newest.state_id() == written.state {
                 return deletion::carry_out(self.parts, &written.journal, None, deleted).await;
             }
@@ -341,7 +341,7 @@ impl Landed<'_> {
     /// Expiring changes no row: the table is read again only if others changed it.
     async fn totals_after(&self, before: Totals) -> Totals {
         let read = async {
-            let newest = self.table.load().await?;
+            let newest = self.table.load_counts().await?;
             if newest.snapshot().version == self.base.snapshot().version {
                 return Ok(before);
             }

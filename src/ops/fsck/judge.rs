@@ -165,11 +165,9 @@ fn quoted(table: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::location::Location;
-    use crate::model::{DeleteRef, Field, FileFormat, Partition, Primitive};
+    use crate::model::{DeleteRef, Field, FileFormat, Primitive};
     use crate::units::Bytes;
 
     fn schema() -> Schema {
@@ -191,15 +189,10 @@ mod tests {
 
     fn file(declared: FileStats, deletes: &[DeleteKind]) -> DataFile {
         DataFile {
-            location: Location::parse("/t/f").unwrap(),
-            path: "f".into(),
-            format: FileFormat::Parquet,
-            size: Bytes(9),
             rows: Some(10),
-            partition: Arc::new(Partition::default()),
             deletes: deletes.iter().map(|kind| DeleteRef { kind: *kind, key: "d".into(), rows: None }).collect(),
-            lineage: None,
             stats: Some(Box::new(declared)),
+            ..DataFile::bare(Location::parse("/t/f").unwrap(), FileFormat::Parquet, Bytes(9))
         }
     }
 

@@ -28,7 +28,7 @@ pub async fn run(
     agreed: bool,
     parts: Parts<'_>,
 ) -> Result<Finished<ListPlan, Report>> {
-    let base = table.load().await?;
+    let base = table.load_counts().await?;
     base.rewritable()?;
     let plan = base.lists(wishes).await?;
     let before = totals(&*base, parts.engine).await?;

@@ -32,8 +32,8 @@ enum Owner<'a> {
 impl Owner<'_> {
     async fn load(&self) -> Result<Arc<dyn TableVersion>> {
         match self {
-            Self::Own(table) => table.load().await,
-            Self::Other(table) => table.load().await,
+            Self::Own(table) => table.load_counts().await,
+            Self::Other(table) => table.load_counts().await,
         }
     }
 }
@@ -144,7 +144,7 @@ impl<'a> Known<'a> {
         let Some(table) = neighbour.table else {
             return Err(Error::unsupported(format!("{} tables are not in this version", neighbour.format)));
         };
-        let version = table.load().await?;
+        let version = table.load_counts().await?;
         self.hold(version.holdings()).await?;
         self.watched.push(Watched { state: version.state_id(), table: Owner::Other(table) });
         self.met.push(Met { location: root.to_string(), format: neighbour.format, treated: Treated::Held, error: None });

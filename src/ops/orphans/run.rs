@@ -64,7 +64,7 @@ pub async fn plan<'a>(
     parts: Parts<'a>,
 ) -> Result<Survey<'a>> {
     check_age(options)?;
-    let base = table.load().await?;
+    let base = table.load_counts().await?;
     check_collectable(&*base)?;
     let folders = Folders::new(table.location(), &*base, options.location.as_ref())?;
     let rules = rules(table.location(), &*base, options, &folders, parts).await?;

@@ -35,7 +35,7 @@ pub struct Listed {
 pub async fn version_at(table: &dyn Table, at: Option<&At>) -> Result<Version> {
     let version = match at {
         Some(at) => table.load_at(at).await?,
-        None => table.load().await?,
+        None => table.load_counts().await?,
     };
     version.snapshot().version.ok_or_else(|| {
         Error::not_found("the table has no version yet that could be named")
@@ -51,7 +51,7 @@ pub async fn version_at(table: &dyn Table, at: Option<&At>) -> Result<Version> {
 /// `Unsupported` for formats without references; those of reading the history.
 pub async fn list(table: &dyn Table, is_branch: bool) -> Result<(Arc<dyn TableVersion>, Vec<Listed>)> {
     has_references(table)?;
-    let version = table.load().await?;
+    let version = table.load_counts().await?;
     let mut times: HashMap<Version, Option<Timestamp>> = HashMap::new();
     let mut history = version.history();
     while let Some(entry) = history.try_next().await? {
@@ -76,7 +76,7 @@ pub async fn run(
     parts: Parts<'_>,
 ) -> Result<Finished<PlanDocument, Report>> {
     has_references(table)?;
-    let base = table.load().await?;
+    let base = table.load_counts().await?;
     if base.reference().is_some() && request.name == MAIN {
         return Err(Error::usage("the main branch is changed from the main branch").hint("name the table without '#' and what follows"));
     }

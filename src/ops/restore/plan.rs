@@ -155,25 +155,15 @@ pub fn undone(parents: &HashMap<Version, Option<Version>>, now: Version, to: Ver
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::location::Location;
     use crate::model::{DeleteKind, DeleteRef, FileFormat};
 
     fn file(name: &str, deletes: &[&str]) -> DataFile {
         let delete = |key: &&str| DeleteRef { kind: DeleteKind::Positions, key: (*key).to_string(), rows: None };
-        DataFile {
-            location: Location::parse(&format!("/t/{name}")).unwrap(),
-            path: name.into(),
-            format: FileFormat::Parquet,
-            size: Bytes(10),
-            rows: Some(7),
-            partition: Arc::default(),
-            deletes: deletes.iter().map(delete).collect(),
-            lineage: None,
-            stats: None,
-        }
+        let place = Location::parse(&format!("/t/{name}")).unwrap();
+        let deletes = deletes.iter().map(delete).collect();
+        DataFile { rows: Some(7), deletes, ..DataFile::bare(place, FileFormat::Parquet, Bytes(10)) }
     }
 
     #[test]

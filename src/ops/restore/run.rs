@@ -36,7 +36,7 @@ pub async fn run(
     agreed: bool,
     parts: Parts<'_>,
 ) -> Result<Finished<PlanDocument, Report>> {
-    let base = table.load().await?;
+    let base = table.load_counts().await?;
     base.rewritable()?;
     let target = match table.load_at(&options.to).await {
         Ok(target) => target,

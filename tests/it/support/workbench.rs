@@ -335,7 +335,7 @@ pub(crate) async fn rows(table: &dyn Table, store: &Store) -> Result<Vec<String>
 
 fn rows_of(file: &DataFile, deletes: &RowDeletes, bytes: Buffer, rows: &mut Vec<String>) {
     let partition = file.partition.display();
-    let first_row_id = file.lineage.and_then(|lineage| lineage.first_row_id);
+    let first_row_id = file.lineage.as_ref().and_then(|lineage| lineage.first_row_id);
     let mut position = 0u64;
     for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
         let batch = batch.unwrap();
@@ -351,7 +351,7 @@ fn rows_of(file: &DataFile, deletes: &RowDeletes, bytes: Buffer, rows: &mut Vec<
             position += 1;
         }
     }
-    assert_eq!(file.rows, Some(position), "{}", file.path);
+    assert_eq!(file.rows, Some(position), "{}", file.path());
 }
 
 /// A row as [`rows`] gives it.

@@ -136,7 +136,7 @@ async fn auto_copies_only_what_encoding_would_not_improve() {
     for (file, copied) in [(compressed, 0), (one_group, 1), (raw, 0)] {
         let output = plain_output(&bench, added.clone());
         let done = bench.rewrite(vec![(file.clone(), RowDeletes::None)], output, RewritePath::Auto).await.unwrap();
-        assert_eq!((done.row_groups_copied, done.row_groups_encoded), (copied, 1 - copied), "{}", file.path);
+        assert_eq!((done.row_groups_copied, done.row_groups_encoded), (copied, 1 - copied), "{}", file.path());
     }
 }
 

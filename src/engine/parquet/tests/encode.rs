@@ -124,7 +124,7 @@ async fn row_ids_stay_whatever_was_deleted_before_them() {
         ("_seq", Arc::new(Int64Array::from(vec![None, Some(5), None]))),
     ]);
     let stored = bench.file("b", &ids, None);
-    let with = |file: DataFile, first_row_id, sequence| DataFile { lineage: Some(Lineage { first_row_id, sequence }), ..file };
+    let with = |file: DataFile, first_row_id, sequence| DataFile { lineage: Some(Box::new(Lineage { first_row_id, sequence })), ..file };
     let mut output = bench.output(fields());
     output.row_ids = Some(RowIdColumns {
         row_id: "_row_id".into(),

@@ -89,7 +89,7 @@ async fn deletes_and_row_ids_go_by_positions_across_stripes_and_blocks() {
             sequence_field: Some(2_147_483_539),
         });
         let name = input.location.name().to_string();
-        let input = DataFile { lineage: Some(Lineage { first_row_id: Some(1_000), sequence: 5 }), rows: Some(20_000), ..input };
+        let input = DataFile { lineage: Some(Box::new(Lineage { first_row_id: Some(1_000), sequence: 5 })), rows: Some(20_000), ..input };
         let (rows, done) = bench.encoded(vec![(input, positions((0..20_000).filter(gone)))], output).await;
         assert_eq!(longs(&rows, 0).into_iter().flatten().collect::<Vec<_>>(), kept, "{name}");
         assert_eq!(texts(&rows, 1), kept.iter().map(|n| text(*n)).collect::<Vec<_>>(), "{name}");

@@ -97,17 +97,7 @@ impl Bench {
 
 pub(super) fn data_file(path: &FsPath) -> DataFile {
     let location = Location::parse(path.to_str().unwrap()).unwrap();
-    DataFile {
-        path: location.to_string().into(),
-        location,
-        format: FileFormat::Parquet,
-        size: Bytes(std::fs::metadata(path).unwrap().len()),
-        rows: None,
-        partition: Arc::default(),
-        deletes: Arc::new([]),
-        lineage: None,
-        stats: None,
-    }
+    DataFile::bare(location, FileFormat::Parquet, Bytes(std::fs::metadata(path).unwrap().len()))
 }
 
 pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {

@@ -102,12 +102,12 @@ fn what_only_columns_hold_is_read_back() {
     for version in 0..2 {
         std::fs::remove_file(made.commit_path(version)).unwrap();
     }
-    let (state, _) = block(table(made.root()).state(None, true)).unwrap();
+    let (state, _) = block(table(made.root()).state(None, Keep::All)).unwrap();
     assert_eq!(state.start, Some(2));
-    let text = state.files.iter().find(|add| &*add.path == "a").unwrap().stats.clone().unwrap();
+    let text = state.files.iter().find(|add| add.path() == "a").unwrap().stats().unwrap().to_string();
     let back: Json = serde_json::from_str(&text).unwrap();
     let mut expected: Json = serde_json::from_str(STATS).unwrap();
     expected["minValues"]["s"]["t"] = json!("2020-01-01T00:00:00.001000Z");
     assert_eq!(back, expected);
-    assert!(state.files.iter().find(|add| &*add.path == "b").unwrap().stats.is_none());
+    assert!(state.files.iter().find(|add| add.path() == "b").unwrap().stats().is_none());
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::live::LiveFile;
 use super::*;
 use crate::model::Version;
 
@@ -35,7 +36,7 @@ fn made(writer: &[&str]) -> Made {
 }
 
 fn state(made: &Made) -> super::super::replay::State {
-    block(table(made.root()).state(None, true)).unwrap().0
+    block(table(made.root()).state(None, Keep::All)).unwrap().0
 }
 
 /// Everything a state holds, as text.
@@ -44,10 +45,8 @@ fn describe(state: &super::super::replay::State) -> String {
         .files
         .iter()
         .map(|add| {
-            (
-                add.path.clone(),
-                format!("{:?} {:?}", crate::formats::delta::actions::Add { partition: 0, ..add.clone() }, state.files.values(add)),
-            )
+            let anywhere = LiveFile { partition: 0, ..add.clone() };
+            (add.path().to_string(), format!("{anywhere:?} {:?}", state.files.values(add)))
         })
         .collect();
     adds.sort();
@@ -170,7 +169,7 @@ fn statistics_go_into_checkpoints_as_the_table_asks_for() {
     assert!(block(table(neither.root()).settle(Version(2))).is_empty());
     std::fs::remove_file(neither.commit_path(0)).unwrap();
     std::fs::remove_file(neither.commit_path(1)).unwrap();
-    assert!(state(&neither).files.iter().all(|add| add.stats.is_none()));
+    assert!(state(&neither).files.iter().all(|add| add.stats().is_none()));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn made(protocol: Json, configuration: &Json) -> Made {
 
 fn plan(version: &dyn TableVersion) -> Change {
     let mut files = block(all_files(version)).unwrap();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.sort_by(|a, b| a.path().cmp(b.path()));
     change(version, files, 10)
 }
 
@@ -163,7 +163,7 @@ fn new_files_get_row_ids_above_all_others() {
     let version = made.load().unwrap();
     version.rewritable().unwrap();
     let change = plan(&*version);
-    assert_eq!(change.groups[0].removes[1].lineage.unwrap().first_row_id, Some(5));
+    assert_eq!(change.groups[0].removes[1].lineage.as_ref().unwrap().first_row_id, Some(5));
     let output = version.output(&change.groups[0].removes[0].partition, &crate::formats::OutputWishes::default()).unwrap();
     assert_eq!(output.row_ids.unwrap().row_id, "_r");
     assert!(matches!(block(version.offer(&change, NOW)), Answer::Ours(Version(2))));

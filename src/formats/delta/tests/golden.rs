@@ -60,7 +60,7 @@ fn every_table_of_other_engines_is_read_right_or_refused_by_name() {
 /// The rows of `root` as it was at `version`.
 fn rows_at(root: &Path, version: i64) -> Result<Option<u64>> {
     block(async {
-        let (state, _) = table(root).state(Some(version), false).await?;
+        let (state, _) = table(root).state(Some(version), Keep::Live).await?;
         let location = Location::parse(root.to_str().unwrap())?;
         live_rows(&DeltaVersion::new(store(), location, state, None, None)?).await
     })

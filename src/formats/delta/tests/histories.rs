@@ -174,7 +174,7 @@ impl History {
             let found: BTreeSet<String> = block(all_files(&*found))
                 .unwrap()
                 .iter()
-                .map(|file| format!("{} {:?}", file.path, file.deletes.first().map(|d| d.key.clone())))
+                .map(|file| format!("{} {:?}", file.path(), file.deletes.first().map(|d| d.key.clone())))
                 .collect();
             assert_eq!(found.len(), files.len(), "{case}: {version}");
             let paths: BTreeSet<&str> = found.iter().map(|text| text.split(' ').next().unwrap()).collect();

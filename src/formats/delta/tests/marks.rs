@@ -27,7 +27,7 @@ fn made(protocol: Json, configuration: &Json) -> Made {
 fn marks(version: &dyn TableVersion, deleted: &[(&str, &[u64])]) -> Change {
     let files = block(all_files(version)).unwrap();
     let marked = deleted.iter().map(|(path, positions)| {
-        let file = files.iter().find(|file| &*file.path == *path).unwrap().clone();
+        let file = files.iter().find(|file| file.path() == *path).unwrap().clone();
         Marked { file: DataFile { rows: Some(5), ..file }, deleted: Arc::new(RoaringTreemap::from_iter(positions.iter().copied())) }
     });
     let groups = marked.map(|marked| GroupChange { marks: vec![marked], ..GroupChange::default() }).collect();
@@ -66,12 +66,20 @@ fn marked_rows_are_gone_and_the_file_stays_with_its_numbers() {
     let newer = made.load().unwrap();
     let files = block(all_files(&*newer)).unwrap();
     let of = |path: &str| {
-        let file = files.iter().find(|file| &*file.path == path).unwrap();
+        let file = files.iter().find(|file| file.path() == path).unwrap();
         let RowDeletes::Positions(rows) = block(newer.row_deletes(std::slice::from_ref(file))).unwrap().remove(0) else { panic!() };
         rows.iter().collect::<Vec<_>>()
     };
     assert_eq!((of("a%20b"), of("c"), files.len()), (vec![0, 2], vec![4], 2));
     assert!(files.iter().all(|file| file.stats.as_ref().is_none_or(|stats| stats.columns.values().all(|column| !column.exact))));
+}
+
+#[test]
+fn nothing_is_marked_on_a_version_that_would_lose_the_statistics() {
+    let made = made(protocol(&FEATURE, &FEATURE), &on());
+    let counts = block(table(made.root()).load_counts()).unwrap();
+    let Answer::Rejected(error) = block(counts.offer(&marks(&*counts, &[("d", &[0])]), NOW)) else { panic!() };
+    assert_eq!((error.kind(), made.load().unwrap().snapshot().version), (Kind::Bug, Some(Version(0))));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use serde_json::{Value as Json, json};
 
 use super::lines::Action;
 use super::log::Listing;
+use super::replay::Keep;
 use super::{DeltaTable, DeltaVersion, reach};
 use crate::error::Result;
 use crate::formats::{Table, TableVersion};
@@ -113,7 +114,7 @@ impl Made {
     fn lay_files(&self) -> Result<()> {
         block(async {
             let table = table(self.root());
-            let (state, listing) = table.state(None, false).await?;
+            let (state, listing) = table.state(None, Keep::Live).await?;
             let version = table.version(state, &listing)?;
             let root = version.root().clone();
             let mut lay = |_: &Action, file: Holding| {
@@ -133,7 +134,7 @@ impl Made {
     /// Spellings of the live files, sorted.
     fn paths(&self) -> Vec<String> {
         let version = self.load().unwrap();
-        let mut paths: Vec<_> = block(all_files(&*version)).unwrap().iter().map(|file| file.path.to_string()).collect();
+        let mut paths: Vec<_> = block(all_files(&*version)).unwrap().iter().map(|file| file.path().to_string()).collect();
         paths.sort();
         paths
     }

@@ -37,7 +37,7 @@ fn vacuum_log() {
     };
     let paths = |made: &Made, version: i64| -> Vec<String> {
         let version = block(table(made.root()).load_at(&At::Version(Version(version)))).unwrap();
-        let mut paths: Vec<_> = block(all_files(&*version)).unwrap().iter().map(|file| file.path.to_string()).collect();
+        let mut paths: Vec<_> = block(all_files(&*version)).unwrap().iter().map(|file| file.path().to_string()).collect();
         paths.sort();
         paths
     };

@@ -70,7 +70,7 @@ fn a_file_with_another_vector_is_another_file() {
     let made = Made::new(&[start(), vec![remove("a"), marked]]);
     let version = made.load().unwrap();
     let files = block(all_files(&*version)).unwrap();
-    let file = files.iter().find(|file| &*file.path == "a").unwrap();
+    let file = files.iter().find(|file| file.path() == "a").unwrap();
     assert_eq!((file.rows, file.deletes[0].rows), (Some(30), Some(6)));
     let RowDeletes::Positions(rows) = &block(version.row_deletes(std::slice::from_ref(file))).unwrap()[0] else { panic!() };
     assert_eq!(rows.iter().collect::<Vec<_>>(), [3, 4, 7, 11, 18, 29]);
@@ -79,6 +79,20 @@ fn a_file_with_another_vector_is_another_file() {
     assert_eq!(made.paths(), ["a", "b%20c"]);
     made.commit(3, &[with(remove("a"), "remove", "deletionVector", vector)]);
     assert_eq!(made.paths(), ["b%20c"]);
+}
+
+#[test]
+fn a_version_of_counts_alone_knows_rows_and_no_bounds() {
+    let made = Made::new(&[start(), vec![with(add("c"), "add", "stats", json!(null))]]);
+    let (whole, counts) = (made.load().unwrap(), block(table(made.root()).load_counts()).unwrap());
+    let known = |version: &dyn TableVersion| {
+        let files = block(all_files(version)).unwrap();
+        assert!(files.iter().all(|file| file.location.path().ends_with(&file.path().replace("%20", " "))));
+        files.into_iter().map(|file| (file.path().to_string(), file.rows, file.stats.is_some())).collect::<Vec<_>>()
+    };
+    let at = |path: &str, rows, stats| (path.to_string(), rows, stats);
+    assert_eq!(known(&*whole), [at("c", None, false), at("a", Some(5), true), at("b%20c", Some(5), true)]);
+    assert_eq!(known(&*counts), [at("c", None, false), at("a", Some(5), false), at("b%20c", Some(5), false)]);
 }
 
 #[test]

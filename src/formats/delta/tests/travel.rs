@@ -38,7 +38,7 @@ fn a_version_is_what_the_log_says_up_to_it() {
     let paths = |version: i64| {
         let version = block(table(made.root()).load_at(&At::Version(Version(version)))).unwrap();
         let files = block(all_files(&*version)).unwrap();
-        let mut paths: Vec<String> = files.iter().map(|file| file.path.to_string()).collect();
+        let mut paths: Vec<String> = files.iter().map(|file| file.path().to_string()).collect();
         paths.sort();
         paths.join(",")
     };

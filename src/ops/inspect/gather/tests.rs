@@ -30,15 +30,10 @@ fn delete(key: &str, rows: Option<u64>) -> DeleteRef {
 fn file(number: usize, region: &str, size: u64, rows: Option<u64>, deletes: &[DeleteRef]) -> DataFile {
     let field = PartitionField { name: "region".into(), value: None, text: region.into() };
     DataFile {
-        location: Location::parse(&format!("/t/{number}")).unwrap(),
-        path: format!("{number}").into(),
-        format: FileFormat::Parquet,
-        size: Bytes(size),
         rows,
         partition: Arc::new(Partition { spec_id: 0, fields: vec![field], constants: Vec::new() }),
         deletes: deletes.into(),
-        lineage: None,
-        stats: None,
+        ..DataFile::bare(Location::parse(&format!("/t/{number}")).unwrap(), FileFormat::Parquet, Bytes(size))
     }
 }
 

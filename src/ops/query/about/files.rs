@@ -120,7 +120,7 @@ impl Columns {
 
     fn push(&mut self, file: &DataFile, names: &Names) -> Result<()> {
         self.rows += 1;
-        self.paths.append_value(&file.path);
+        self.paths.append_value(file.path());
         self.formats.append_value(file.format.as_str().to_ascii_uppercase());
         self.specs.append_value(file.partition.spec_id);
         let fields = file.partition.fields.iter();
@@ -131,8 +131,8 @@ impl Columns {
         // Known where every delete counts rows of this file alone.
         let deleted: Option<u64> = file.deletes.iter().map(|delete| delete.rows).sum();
         self.deleted.append_option(deleted.map(cells::count));
-        self.row_ids.append_option(file.lineage.and_then(|lineage| lineage.first_row_id));
-        self.sequences.append_option(file.lineage.map(|lineage| lineage.sequence));
+        self.row_ids.append_option(file.lineage.as_ref().and_then(|lineage| lineage.first_row_id));
+        self.sequences.append_option(file.lineage.as_ref().map(|lineage| lineage.sequence));
         self.push_metrics(file.stats.as_deref(), names)
     }
 

@@ -94,7 +94,7 @@ async fn original_rows(original: &Original, table: &Arc<dyn ObjectStore>, add: &
     let opened: Box<dyn Table> = original.open(&over(table)).await.unwrap();
     let version = opened.load().await.unwrap();
     let files: Vec<DataFile> = version.files(false).try_collect().await.unwrap();
-    let file = files.into_iter().find(|file| add["path"] == *file.path).unwrap();
+    let file = files.into_iter().find(|file| add["path"] == *file.path()).unwrap();
     let rows = file.rows.unwrap();
     let deleted = version.row_deletes(&[file]).await.unwrap().remove(0);
     let is_deleted = |at: &u64| matches!(&deleted, otf::model::RowDeletes::Positions(positions) if positions.contains(*at));

@@ -7,9 +7,24 @@
 const DEPTH: usize = 24;
 
 /// The ids of the fields of the struct that `bytes` begin with; `None` if it is not well-formed or holds a list or text longer than the bytes left.
-pub(super) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
+pub(crate) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
     let mut fields = Vec::new();
     Walker { rest: bytes }.structure(DEPTH, &mut |id| fields.push(id))?;
+    Some(fields)
+}
+
+/// As [`fields`], of a footer, whose schema may announce no more columns than it lists and nest no deeper than any writer's.
+pub(super) fn footer_fields(bytes: &[u8]) -> Option<Vec<i64>> {
+    let mut walker = Walker { rest: bytes };
+    let mut fields = Vec::new();
+    while let Some((id, kind)) = walker.field(fields.last().copied().unwrap_or_default())? {
+        if (id, kind) == (SCHEMA, LIST) {
+            walker.schema(DEPTH)?;
+        } else {
+            walker.field_value(kind, DEPTH)?;
+        }
+        fields.push(id);
+    }
     Some(fields)
 }
 
@@ -34,6 +49,11 @@ pub(super) fn without_foreign_fields(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
+/// Groups of columns within groups: as many as no writer makes. The library follows them by recursion.
+const NESTING: usize = 256;
+/// parquet.thrift: `FileMetaData.schema`, `SchemaElement.num_children`.
+const SCHEMA: i64 = 2;
+const NUM_CHILDREN: i64 = 5;
 /// parquet.thrift: `FileMetaData.row_groups`, `RowGroup.columns`, `ColumnChunk.meta_data`.
 const ROW_GROUPS: i64 = 4;
 const COLUMNS: i64 = 1;
@@ -105,6 +125,47 @@ impl Walker<'_> {
             before = id;
         }
         Some(())
+    }
+
+    /// A list of columns, each group followed by its children.
+    fn schema(&mut self, depth: usize) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        let (count, kind) = self.list_header()?;
+        let mut announced = 0u64;
+        // How many children of each open group are still to come.
+        let mut open: Vec<u64> = Vec::new();
+        for _ in 0..count {
+            let children = if kind == STRUCT { self.schema_element(depth)? } else { self.value(kind, depth).map(|()| 0)? };
+            announced = announced.checked_add(children).filter(|announced| *announced <= count)?;
+            while open.pop_if(|left| *left == 0).is_some() {}
+            if let Some(left) = open.last_mut() {
+                *left -= 1;
+            }
+            if children > 0 {
+                open.push(children);
+            }
+            if open.len() > NESTING {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// How many children a column has.
+    fn schema_element(&mut self, depth: usize) -> Option<u64> {
+        let depth = depth.checked_sub(1)?;
+        let (mut before, mut children) = (0, 0);
+        while let Some((id, kind)) = self.field(before)? {
+            if (id, kind) == (NUM_CHILDREN, I32) {
+                let number = self.varint()?;
+                // Zigzag: odd ones are negative.
+                children = (number & 1 == 0).then_some(number >> 1)?;
+            } else {
+                self.field_value(kind, depth)?;
+            }
+            before = id;
+        }
+        Some(children)
     }
 
     /// Follows `path` down to every column's metadata, and tells `cut` what is left of the bytes where its first foreign field begins and where
@@ -207,6 +268,28 @@ mod tests {
         assert!(fields(&[0x18, 0x7f, b'a', 0]).is_none());
         assert!(fields(&[0x15, 0x02]).is_none());
         assert!(fields(&[0x1c; 4096]).is_none());
+    }
+
+    #[test]
+    fn a_schema_announces_no_more_columns_than_it_lists_and_is_not_nested_for_ever() {
+        let element = |children: u8| if children == 0 { vec![0x15, 0x02, 0] } else { vec![0x55, children << 1, 0] };
+        let footer = |children: &[u8]| {
+            let count = u8::try_from(children.len()).unwrap();
+            let list = if count < 15 { vec![count << 4 | STRUCT] } else { vec![0xf0 | STRUCT, count & 0x7f | 0x80, count >> 7] };
+            [vec![0x15, 0x02, 0x19], list, children.iter().flat_map(|n| element(*n)).collect(), vec![0]].concat()
+        };
+        assert_eq!(footer_fields(&footer(&[2, 0, 1, 0])), Some(vec![1, 2]));
+        assert!(footer_fields(&footer(&[5, 0, 1, 0])).is_none());
+        let negative = [&[0x19, 0x1c, 0x55, 0x01, 0, 0][..], &[0]].concat();
+        assert!(footer_fields(&[&[0x15, 0x02][..], &negative].concat()).is_none());
+        let chain = |groups: u32| {
+            let mut bytes = vec![0x29, 0xfc];
+            bytes.extend([u8::try_from((groups + 1) & 0x7f).unwrap() | 0x80, u8::try_from((groups + 1) >> 7).unwrap()]);
+            (0..groups).for_each(|_| bytes.extend(element(1)));
+            [bytes, element(0), vec![0]].concat()
+        };
+        assert_eq!(footer_fields(&chain(256)), Some(vec![2]));
+        assert!(footer_fields(&chain(257)).is_none());
     }
 
     #[test]
