@@ -20,7 +20,7 @@ use super::rows::{RowReader, Start, source};
 use super::visible;
 use crate::error::{Error, Result};
 use crate::model::predicate::Predicate;
-use crate::model::{Codec, DataFile, FieldMatching, FileFormat, OutputSpec, Partition, RowDeletes, Schema, Tolerated, Value};
+use crate::model::{DataFile, FieldMatching, FileFormat, OutputSpec, Partition, RowDeletes, Schema, Value};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -241,21 +241,5 @@ impl Scanner for FileScanner {
 /// What the reader wants to know of a file, in the form that a rewrite gives it.
 fn spec(scan: &FileScan) -> OutputSpec {
     let partition = Partition { constants: scan.constants.clone(), ..Partition::clone(&scan.file.partition) };
-    OutputSpec {
-        directory: scan.file.location.clone(),
-        partition: Arc::new(partition),
-        schema: Schema::clone(&scan.schema),
-        field_ids: false,
-        tolerated: Tolerated { int96: true, shredded: false },
-        matching: scan.matching.clone(),
-        routing: None,
-        row_ids: None,
-        codec: Codec::Uncompressed,
-        target_file_size: Bytes(0),
-        row_group_size: Bytes(0),
-        page_size: Bytes(0),
-        dictionary_size: Bytes(0),
-        bloom_filters: Vec::new(),
-        metadata: Vec::new(),
-    }
+    OutputSpec::for_reading(scan.file.location.clone(), Arc::new(partition), Schema::clone(&scan.schema), scan.matching.clone())
 }

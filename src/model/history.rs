@@ -51,6 +51,23 @@ pub enum FileKind {
     Cdf,
 }
 
+impl FileKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 11] = [
+        Self::Data,
+        Self::PositionDeletes,
+        Self::EqualityDeletes,
+        Self::DeletionVectors,
+        Self::Manifests,
+        Self::ManifestLists,
+        Self::Statistics,
+        Self::Metadata,
+        Self::Log,
+        Self::Checkpoints,
+        Self::Cdf,
+    ];
+}
+
 /// A file that a table refers to. The same file may be told several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {

@@ -150,6 +150,31 @@ pub struct OutputSpec {
     pub metadata: Vec<(String, String)>,
 }
 
+impl OutputSpec {
+    /// What a reader wants to know of a file, in the form that a rewrite gives it: `schema` of a file in `partition`. Nothing is written; INT96 is
+    /// read, and shredded variants are put together.
+    #[must_use]
+    pub fn for_reading(directory: Location, partition: Arc<Partition>, schema: Schema, matching: FieldMatching) -> Self {
+        Self {
+            directory,
+            partition,
+            schema,
+            field_ids: false,
+            tolerated: Tolerated { int96: true, shredded: false },
+            matching,
+            routing: None,
+            row_ids: None,
+            codec: Codec::Uncompressed,
+            target_file_size: Bytes(0),
+            row_group_size: Bytes(0),
+            page_size: Bytes(0),
+            dictionary_size: Bytes(0),
+            bloom_filters: Vec::new(),
+            metadata: Vec::new(),
+        }
+    }
+}
+
 /// A data file that has been written and is not yet part of a table.
 #[derive(Debug, Clone)]
 pub struct NewFile {

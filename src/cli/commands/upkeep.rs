@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 use crate::cli::ui::{Paint, count, elapsed, table};
 use crate::error::{Error, Result};
 use crate::formats::Table;
-use crate::model::{At, OperationId};
+use crate::model::{At, OperationId, Totals};
 use crate::ops::Parts;
 use crate::ops::document::{Document, Finished, Outcome};
 use crate::ops::query::statement;
@@ -101,20 +101,24 @@ fn text<P, R>(document: &Document<P, R>, plan: &str, paint: Paint) -> String {
         _ => paint.bad(document.outcome.as_str()),
     };
     if let Some(after) = document.after.filter(|after| *after != document.before) {
-        let before = document.before;
-        let row = |name: &str, before: String, after: String| vec![name.to_string(), before, after];
-        let rows = [
-            row("files", count(before.files), count(after.files)),
-            row("bytes", before.bytes.to_string(), after.bytes.to_string()),
-            row("rows", count(before.rows), count(after.rows)),
-            row("delete files", count(before.delete_files), count(after.delete_files)),
-        ];
-        text.push_str(&table(&["", "before", "after"], &rows, 1));
+        text.push_str(&measures(document.before, after));
     }
     let versions = document.versions.first().map_or_else(String::new, |version| format!(" as version {version}"));
     let memory = Bytes(document.peak_memory_bytes);
     line(&mut text, &format!("{word}{versions} in {}, peak memory {memory}", elapsed(document.elapsed_ms)));
     text
+}
+
+/// What a table was and has become, side by side.
+pub(super) fn measures(before: Totals, after: Totals) -> String {
+    let row = |name: &str, before: String, after: String| vec![name.to_string(), before, after];
+    let rows = [
+        row("files", count(before.files), count(after.files)),
+        row("bytes", before.bytes.to_string(), after.bytes.to_string()),
+        row("rows", count(before.rows), count(after.rows)),
+        row("delete files", count(before.delete_files), count(after.delete_files)),
+    ];
+    table(&["", "before", "after"], &rows, 1)
 }
 
 /// Adds a line.

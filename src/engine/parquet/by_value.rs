@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::target::Target;
 use crate::engine::rows::{RowReader, Start};
 use crate::error::{Error, Result};
-use crate::model::{Codec, DataFile, FieldMatching, OutputSpec, Partition, RowDeletes, Schema, Tolerated, ValueDeletes, ValueFile};
+use crate::model::{DataFile, FieldMatching, OutputSpec, RowDeletes, Schema, ValueDeletes, ValueFile};
 use crate::store::Store;
 use crate::units::Bytes;
 
@@ -137,7 +137,12 @@ impl Locator {
 
     fn read_delete_file(&self, delete: &ValueFile, each: &mut EachBatch<'_>) -> Result<()> {
         // No partition fills values in, and columns are known by the ids in the file alone: else nothing says what is compared.
-        let reading = reading(&delete.columns, &Arc::default(), &FieldMatching::FieldIds { names: Some(Vec::new()) }, &delete.file);
+        let reading = OutputSpec::for_reading(
+            delete.file.location.clone(),
+            Arc::default(),
+            Schema::clone(&delete.columns),
+            FieldMatching::FieldIds { names: Some(Vec::new()) },
+        );
         self.read(&delete.file, &reading, true, each)
     }
 
@@ -149,7 +154,7 @@ impl Locator {
         (keys, since): (&HashMap<Box<[u8]>, i64>, i64),
         found: &mut RoaringTreemap,
     ) -> Result<()> {
-        let reading = reading(columns, &file.partition, matching, file);
+        let reading = OutputSpec::for_reading(file.location.clone(), Arc::clone(&file.partition), Schema::clone(columns), matching.clone());
         let mut key = Vec::new();
         let mut position = 0u64;
         self.read(file, &reading, false, &mut |columns, rows| {
@@ -216,25 +221,4 @@ fn lookups(files: &[Pair]) -> Vec<Lookup<'_>> {
         }
     }
     lookups
-}
-
-/// How to read `columns` of `file`. Nothing is written.
-fn reading(columns: &Schema, partition: &Arc<Partition>, matching: &FieldMatching, file: &DataFile) -> OutputSpec {
-    OutputSpec {
-        directory: file.location.clone(),
-        partition: Arc::clone(partition),
-        schema: columns.clone(),
-        field_ids: true,
-        tolerated: Tolerated { int96: true, shredded: false },
-        matching: matching.clone(),
-        routing: None,
-        row_ids: None,
-        codec: Codec::Uncompressed,
-        target_file_size: Bytes(0),
-        row_group_size: Bytes(0),
-        page_size: Bytes(0),
-        dictionary_size: Bytes(0),
-        bloom_filters: Vec::new(),
-        metadata: Vec::new(),
-    }
 }

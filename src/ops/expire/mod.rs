@@ -45,23 +45,7 @@ pub struct ByKind(pub BTreeMap<FileKind, u64>);
 impl Serialize for ByKind {
     /// Every kind has its place, also where there is none of it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use FileKind::{
-            Cdf, Checkpoints, Data, DeletionVectors, EqualityDeletes, Log, ManifestLists, Manifests, Metadata, PositionDeletes, Statistics,
-        };
-        const ALL: [FileKind; 11] = [
-            Data,
-            PositionDeletes,
-            EqualityDeletes,
-            DeletionVectors,
-            Manifests,
-            ManifestLists,
-            Statistics,
-            Metadata,
-            Log,
-            Checkpoints,
-            Cdf,
-        ];
-        serializer.collect_map(ALL.map(|kind| (kind, self.0.get(&kind).copied().unwrap_or(0))))
+        serializer.collect_map(FileKind::ALL.map(|kind| (kind, self.0.get(&kind).copied().unwrap_or(0))))
     }
 }
 

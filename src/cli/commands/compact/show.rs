@@ -1,7 +1,6 @@
 //! What a compaction's plan and report look like for people.
 
-use std::fmt::Write;
-
+use crate::cli::commands::upkeep::{line, measures, plural};
 use crate::cli::ui::{Paint, count, elapsed, table};
 use crate::ops::compact::plan::{Leave, Why};
 use crate::ops::compact::{PlanDocument, Report};
@@ -23,7 +22,9 @@ pub(super) fn text(document: &CompactDocument, paint: Paint) -> String {
         (Outcome::Planned, _) | (_, None) => {}
         (Outcome::NothingToDo, _) => text.push_str(&paint.good("nothing to do\n")),
         (outcome, Some(report)) => {
-            measures(&mut text, document);
+            if let Some(after) = document.after {
+                text.push_str(&measures(document.before, after));
+            }
             ended(&mut text, document, report, outcome, paint);
         }
     }
@@ -49,19 +50,6 @@ fn plan(text: &mut String, plan: &PlanDocument, paint: Paint) {
         line(text, &format!("{} {}: {}", paint.bold("leave"), plural(left.files, "file"), leave(left.why)));
     }
     text.push('\n');
-}
-
-fn measures(text: &mut String, document: &CompactDocument) {
-    let Some(after) = document.after else { return };
-    let before = document.before;
-    let row = |name: &str, before: String, after: String| vec![name.to_string(), before, after];
-    let rows = [
-        row("files", count(before.files), count(after.files)),
-        row("bytes", before.bytes.to_string(), after.bytes.to_string()),
-        row("rows", count(before.rows), count(after.rows)),
-        row("delete files", count(before.delete_files), count(after.delete_files)),
-    ];
-    text.push_str(&table(&["", "before", "after"], &rows, 1));
 }
 
 fn ended(text: &mut String, document: &CompactDocument, report: &Report, outcome: Outcome, paint: Paint) {
@@ -96,18 +84,6 @@ fn ended(text: &mut String, document: &CompactDocument, report: &Report, outcome
             Bytes(document.peak_memory_bytes),
         ),
     );
-}
-
-fn line(text: &mut String, words: &str) {
-    // Writing to a String cannot fail.
-    let written = writeln!(text, "{words}");
-    debug_assert!(written.is_ok());
-}
-
-/// `1 file`, `2 files`.
-fn plural(number: u64, word: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {word}{ending}", count(number))
 }
 
 const fn why(why: Why) -> &'static str {
