@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 
 /// A single value of a primitive type. The variant is the physical form; the type says what it means.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `==` says whether two are the same value, as partitions ask: `-0.0` is not `0.0`, and every NaN is every other. [`Value::compare`] has the order.
+#[derive(Debug, Clone)]
 pub enum Value {
     /// `boolean`
     Bool(bool),
@@ -22,6 +24,24 @@ pub enum Value {
     /// `binary`, `fixed`, and `uuid` as 16 bytes in big-endian order
     Bytes(Vec<u8>),
 }
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Long(a), Self::Long(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+            (Self::Double(a), Self::Double(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+            (Self::Decimal(a, s), Self::Decimal(b, t)) => (a, s) == (b, t),
+            (Self::String(a), Self::String(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
 
 impl Value {
     /// The order of values of one type: numbers by value, `-0.0` equal to `0.0`, NaN above everything (IEEE totalOrder has it there for positive
@@ -79,5 +99,13 @@ mod tests {
         assert!(less(Value::String("z".into()), Value::String("é".into())));
         assert_eq!(Value::Double(-0.0).compare(&Value::Double(0.0)), Some(Ordering::Equal));
         assert_eq!(Value::Int(1).compare(&Value::String("1".into())), None);
+    }
+
+    #[test]
+    fn zeros_of_two_signs_are_two_values_and_nans_are_one() {
+        assert_ne!(Value::Double(-0.0), Value::Double(0.0));
+        assert_ne!(Value::Float(-0.0), Value::Float(0.0));
+        assert_eq!(Value::Double(f64::NAN), Value::Double(f64::from_bits(f64::NAN.to_bits() | 1)));
+        assert_eq!(Value::Float(f32::NAN), Value::Float(-f32::NAN));
     }
 }

@@ -193,7 +193,7 @@ fn result_type(transform: &Transform, source: Option<Primitive>) -> Option<Primi
     }
 }
 
-/// What tells one partition from another: spec and values.
+/// What tells one partition from another: spec and values. Numbers of floating point are told apart as by Java's `compare`.
 pub(crate) fn partition_key(partition: &Partition) -> String {
     let mut key = partition.spec_id.to_string();
     for field in &partition.fields {
@@ -201,6 +201,11 @@ pub(crate) fn partition_key(partition: &Partition) -> String {
             None => key.push_str("/-"),
             Some(value) => {
                 key.push('/');
+                // There are many NaNs, and all are one partition.
+                if value.is_nan() {
+                    key.push_str("nan");
+                    continue;
+                }
                 for byte in values::to_bytes(value) {
                     // Writing to a string cannot fail.
                     let _ok = write!(key, "{byte:02x}");
@@ -225,7 +230,8 @@ impl Interner {
     /// As [`Spec::partition`].
     pub(crate) fn partition(&mut self, spec: &Spec, tuple: &[Datum]) -> Result<(Arc<Partition>, Arc<str>)> {
         if let Some((last, partition, key)) = &self.last
-            && last.as_slice() == tuple
+            && last.len() == tuple.len()
+            && last.iter().zip(tuple).all(|(last, now)| last.is_identical(now))
         {
             return Ok((Arc::clone(partition), Arc::clone(key)));
         }
@@ -285,6 +291,22 @@ mod tests {
         let path = |end: &str| spec.path(&spec.partition(&[Datum::Text("é".repeat(99) + end)]).unwrap());
         assert_eq!(path("a").len(), 209);
         assert_ne!(path("a"), path("b"));
+    }
+
+    #[test]
+    fn zeros_of_two_signs_are_two_partitions_and_nans_are_one() {
+        let json = serde_json::json!([{"name": "d", "transform": "identity", "source-id": 3, "field-id": 1000}]);
+        let double = Field { id: 3, ty: Type::Primitive(Primitive::Double), ..columns().remove(&2).unwrap() };
+        let spec = Spec::parse(0, Some(&json), &[(3, double)].into()).unwrap();
+        let mut interner = Interner::default();
+        let mut partition = |number| interner.partition(&spec, &[Datum::Union(1, Box::new(Datum::Double(number)))]).unwrap();
+        let ((zero, zero_key), (minus, minus_key)) = (partition(0.0), partition(-0.0));
+        assert_eq!((zero.constants.clone(), zero.display()), (vec![(3, Some(Value::Double(0.0)))], "d=0.0".to_string()));
+        assert_eq!((minus.constants.clone(), minus.display()), (vec![(3, Some(Value::Double(-0.0)))], "d=-0.0".to_string()));
+        assert_ne!(zero, minus);
+        assert_ne!(zero_key, minus_key);
+        let ((nan, nan_key), (other, other_key)) = (partition(f64::NAN), partition(f64::from_bits(f64::NAN.to_bits() | 1)));
+        assert_eq!((nan, nan_key), (other, other_key));
     }
 
     #[test]
