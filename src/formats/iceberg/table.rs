@@ -180,6 +180,7 @@ impl TableVersion for IcebergVersion {
         if self.scan.metadata.pin.is_some() {
             return Err(Error::refused("an earlier state of the table can only be read"));
         }
+        self.scan.metadata.check_main()?;
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
     }
 
@@ -200,6 +201,9 @@ impl TableVersion for IcebergVersion {
     }
 
     fn reading(&self) -> Result<ReadSpec> {
+        if self.scan.metadata.pin.is_none() {
+            self.scan.metadata.check_main()?;
+        }
         Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
     }
 
