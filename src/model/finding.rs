@@ -115,6 +115,8 @@ faults! {
     CheckpointWrong = "checkpoint-wrong", Error;
     /// A version checksum is not that of the version.
     ChecksumWrong = "checksum-wrong", Error;
+    /// The metadata says that the table lies elsewhere than where it was opened: what was checked lies there.
+    LocatedElsewhere = "located-elsewhere", Warning;
     /// Something this build cannot check.
     NotExamined = "not-examined", Note;
 }

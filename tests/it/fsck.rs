@@ -53,6 +53,17 @@ fn only(damaged: &Damaged, options: &Options, expected: &str, place: &str) {
     assert!(report.findings[0].place.ends_with(place), "{:#?}", report.findings);
 }
 
+/// Pages have checksums: without a look at them this bit would be another number, and a compaction would make it permanent.
+#[test]
+fn a_bit_that_flipped_in_a_page_is_found() {
+    let mut damaged = Damaged::fixture("iceberg_v2_posdeletes");
+    let (name, bytes) = damaged.objects.iter_mut().find(|(name, _)| name.starts_with("data/00000-92-")).unwrap();
+    let (name, mut flipped) = (name.clone(), bytes.to_vec());
+    flipped[60] ^= 1;
+    *bytes = flipped.into();
+    only(&damaged, &DEEP, "error file-unreadable", &name);
+}
+
 #[test]
 fn tables_of_real_engines_are_sound() {
     for fixture in [

@@ -62,7 +62,22 @@ pub(super) fn settle(how: &Settle, ty: &DataType, array: &ArrayRef) -> Settled {
 /// Nanoseconds in units of so many, rounded down as Iceberg's own readers do.
 fn timestamps<T: ArrowTimestampType>(nanos: &PrimitiveArray<Decimal128Type>, unit: i128) -> Result<PrimitiveArray<T>, ArrowError> {
     let too_large = |_| ArrowError::ComputeError("a timestamp does not fit".into());
-    nanos.try_unary(|nanos| i64::try_from(nanos.div_euclid(unit)).map_err(too_large))
+    nanos.try_unary(|nanos| i64::try_from(signed(nanos, unit).div_euclid(unit)).map_err(too_large))
+}
+
+/// Arrow's C++ writer stores times before 1970 with whole seconds rounded towards zero and a negative rest. ORC's own readers take the rest as signed;
+/// the decoder takes it as unsigned, 2^64 too much, and one second off for negative seconds (as ORC's Java writer needs it). Seen by what is left
+/// below a microsecond in a column of microseconds.
+fn signed(nanos: i128, unit: i128) -> i128 {
+    const WRAPPED: i128 = 1 << 64;
+    const SECOND: i128 = 1_000_000_000;
+    const SINCE_1900: i128 = -2_208_988_800 * SECOND;
+    let rest = nanos - WRAPPED;
+    // As it stands the value would be of the years 2484 to 2554.
+    if unit != 1_000 || nanos.rem_euclid(unit) != WRAPPED % unit || !(SINCE_1900..0).contains(&rest) {
+        return nanos;
+    }
+    if rest > -SECOND { rest } else { rest + SECOND }
 }
 
 #[cfg(test)]
@@ -82,6 +97,26 @@ mod tests {
         assert!(settle(&Settle::Timestamp(TimeUnit::Nanosecond), &ty, &nanos).is_err());
         let first = settle(&Settle::Timestamp(TimeUnit::Nanosecond), &ty, &nanos.slice(0, 3)).unwrap();
         assert_eq!(first.as_ref(), &TimestampNanosecondArray::from(vec![Some(-1), Some(1_999), None]) as &dyn Array);
+    }
+
+    #[test]
+    fn negative_rests_of_arrows_writer_are_signed() {
+        let wrapped = |seconds: i128, rest: i128| seconds * 1_000_000_000 + (1 << 64) - rest;
+        // One microsecond before 1970; a second and a half; a day and a microsecond: the decoder takes a second off negative seconds.
+        let nanos = Decimal128Array::from(vec![
+            wrapped(0, 1_000),
+            wrapped(-2, 500_000_000),
+            wrapped(-86_401, 1_000),
+            -2_000_000_000,
+            1_000_000_616,
+        ]);
+        let nanos: ArrayRef = Arc::new(nanos.with_precision_and_scale(38, 9).unwrap());
+        let ty = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let micros = settle(&Settle::Timestamp(TimeUnit::Microsecond), &ty, &nanos).unwrap();
+        assert_eq!(
+            micros.as_ref(),
+            &TimestampMicrosecondArray::from(vec![-1, -1_500_000, -86_400_000_001, -2_000_000, 1_000_000]) as &dyn Array
+        );
     }
 
     #[test]

@@ -142,6 +142,7 @@ pub fn mend(fault: Fault, table: &str) -> String {
         Fault::PositionsBeyondFile => compact(" --delete-file-threshold 1"),
         // Deletes are dropped by a commit that moves files.
         Fault::DeletesDangling => compact(" --rewrite-all --remove-dangling-deletes"),
+        Fault::LocatedElsewhere => "open the copy with --map-location OLD=NEW, or the original where it lies".into(),
         Fault::RefBroken => "set the ref to a snapshot that exists, by the engine or catalog that owns it".into(),
         Fault::HistoryBroken => "restore an older metadata file, or have the writer that made it set it right".into(),
         Fault::VersionUnreadable => "expire the versions that cannot be read; the newest one does not need them".into(),

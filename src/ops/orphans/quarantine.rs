@@ -100,7 +100,7 @@ pub(super) struct Restored {
 ///
 /// # Errors
 ///
-/// `NotFound` if nothing lies there; `Corrupt` for a damaged list; `Unavailable` if storage did not answer.
+/// `Corrupt` for a damaged list; `Unavailable` if storage did not answer.
 pub(super) async fn restore(store: &Store, quarantine: &Location, roots: &[Location], shown: usize, agreed: bool) -> Result<Restored> {
     let mut restored = Restored::default();
     let mut lists = BTreeMap::new();
@@ -110,9 +110,6 @@ pub(super) async fn restore(store: &Store, quarantine: &Location, roots: &[Locat
         if name.starts_with(LIST) && name.ends_with(".json") && !file.location.path().contains("/files/") {
             lists.insert(file.location, file.size);
         }
-    }
-    if lists.is_empty() {
-        return Err(Error::not_found("nothing was set aside there").about("quarantine", quarantine));
     }
     for list in lists.into_keys() {
         let mut complete = true;

@@ -13,7 +13,7 @@ use crate::ops::totals::totals;
 ///
 /// # Errors
 ///
-/// `NotFound` if nothing lies there; what kept every file from being brought back; those of storage.
+/// What kept every file from being brought back; those of storage.
 pub async fn restore(table: &dyn Table, place: &Location, shown: usize, agreed: bool, parts: Parts<'_>) -> Result<Finished> {
     let base = table.load_counts().await?;
     let folders = Folders::new(table.location(), &*base, None)?;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 
+use super::features;
 use super::table::IcebergVersion;
 use crate::error::{Error, Kind, Result};
 use crate::location::Location;
@@ -26,6 +27,10 @@ const HEADS: usize = 16;
 pub(crate) async fn check(version: &IcebergVersion, reach: Reach, found: FindingSink<'_>) -> Result<u64> {
     let scan = &version.scan;
     version.pointer.check(found).await?;
+    if features::located(&scan.metadata, version.pointer.opened_at()).is_err() {
+        let what = format!("it says that the table lies at {}: that is what was checked, and not what lies here", scan.metadata.location);
+        found(Finding::new(Fault::LocatedElsewhere, &scan.metadata.file, what));
+    }
     history::check(&scan.metadata, found);
     history::files(scan, found).await?;
     let mut read = 1 + snapshots::check(scan, reach, found).await?;
