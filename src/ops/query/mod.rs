@@ -5,6 +5,7 @@
 
 mod about;
 pub mod clauses;
+mod dialect;
 pub mod names;
 pub mod nesting;
 mod reads;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString, VisitMut, VisitorMut,
+    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString,
+    Value, ValueWithSpan, VisitMut, VisitorMut,
 };
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
 
 use super::clauses::{self, Clause, Clauses};
+use super::dialect::Sql;
 use super::nesting::{depth, path};
 use super::reads;
 use crate::error::{Error, Result};
@@ -81,7 +82,7 @@ pub fn read(request: &Request<'_>) -> Result<Parsed> {
 }
 
 fn parse(text: &str) -> Result<(Statement, Clauses)> {
-    let dialect = GenericDialect {};
+    let dialect = Sql;
     let unreadable = || Error::usage("the query is not SQL that can be understood");
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
@@ -157,6 +158,14 @@ impl VisitorMut for Resolver<'_> {
         | Expr::TypedString(TypedString { data_type: DataType::Timestamp(digits @ None, _), .. }) = expression
         {
             *digits = Some(6);
+        }
+        // So do other engines read numbers with an exponent; without one, a point makes a decimal.
+        if let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = expression
+            && digits.contains(['e', 'E'])
+        {
+            let text = Box::new(Expr::value(Value::SingleQuotedString(digits.clone())));
+            let data_type = DataType::Double(ExactNumberInfo::None);
+            *expression = Expr::Cast { kind: CastKind::Cast, expr: text, data_type, array: false, format: None };
         }
         ControlFlow::Continue(())
     }
