@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString,
-    Value, ValueWithSpan, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
 
 use super::clauses::{self, Clause, Clauses};
 use super::dialect::Sql;
 use super::nesting::{depth, path};
-use super::reads;
+use super::{meaning, reads, unheeded};
 use crate::error::{Error, Result};
 use crate::model::{At, Version};
 use crate::units::parse_time;
@@ -68,6 +65,7 @@ pub struct Used {
 pub fn read(request: &Request<'_>) -> Result<Parsed> {
     let (mut statement, clauses) = parse(request.sql)?;
     reads::check(&statement)?;
+    unheeded::check(&statement)?;
     let mut common = CommonNames::default();
     let _: ControlFlow<()> = statement.visit(&mut common);
     let mut resolver = Resolver { request, common: common.0, clauses, tables: Vec::new() };
@@ -153,20 +151,7 @@ impl VisitorMut for Resolver<'_> {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
-        // Nanoseconds end in 2262, and tables count microseconds: a `TIMESTAMP` that does not say what it counts is one of theirs.
-        if let Expr::Cast { data_type: DataType::Timestamp(digits @ None, _), .. }
-        | Expr::TypedString(TypedString { data_type: DataType::Timestamp(digits @ None, _), .. }) = expression
-        {
-            *digits = Some(6);
-        }
-        // So do other engines read numbers with an exponent; without one, a point makes a decimal.
-        if let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = expression
-            && digits.contains(['e', 'E'])
-        {
-            let text = Box::new(Expr::value(Value::SingleQuotedString(digits.clone())));
-            let data_type = DataType::Double(ExactNumberInfo::None);
-            *expression = Expr::Cast { kind: CastKind::Cast, expr: text, data_type, array: false, format: None };
-        }
+        meaning::spell_out(expression);
         ControlFlow::Continue(())
     }
 
