@@ -112,6 +112,9 @@ fn floats_are_compared_as_floats() {
         let found = asked(&format!("SELECT i FROM {table} WHERE {condition} ORDER BY i")).unwrap();
         assert_eq!(found.join(","), expected, "{condition}");
     }
+    let zeros = "(VALUES (CAST('0.0' AS DOUBLE), 1), (CAST('-0.0' AS DOUBLE), 2), (CAST('5' AS DOUBLE), 2)) AS t(d, i)";
+    let distinct = format!("SELECT count(DISTINCT d), count(DISTINCT i), count(DISTINCT CAST(d AS REAL)) AS r, count(d) FROM {zeros}");
+    assert_eq!(asked(&distinct).unwrap(), ["2,2,2,3"]);
     come_to(&[("CAST('12345678901234567890.5' AS DECIMAL(38, 1)) > 12345678901234567890.4", "true"), ("0.1 + 0.2 = 0.3", "true")]);
 }
 
@@ -123,6 +126,8 @@ fn whole_numbers_that_overflow_are_errors() {
         assert_eq!((status, message.as_str()), (2, "error: a number of the query overflows for a row"), "{sql}");
     }
     assert_eq!(asked(&format!("SELECT l - i, i * 2 - 1, -i FROM {table} WHERE i = 1")).unwrap(), ["9223372036854775806,1,-1"]);
+    let sets = "SELECT i * 2 - 1 AS k, -i, count(*) FROM {} GROUP BY GROUPING SETS ((i * 2 - 1), (-i), ()) ORDER BY 1, 2";
+    assert_eq!(asked(&sets.replace("{}", table)).unwrap(), ["1,,1", "3,,1", ",-2,1", ",-1,1", ",,2"]);
     assert_eq!(asked("SELECT 1 LIMIT 2 - 1").unwrap(), ["1"]);
     let twice = "(VALUES (9223372036854775807, 'a'), (9223372036854775807, 'a'), (-9223372036854775807, 'b'), (NULL, 'b')) AS t(l, g)";
     for sql in ["sum(l) FROM {} WHERE g = 'a'", "sum(l), g FROM {} GROUP BY g", "sum(l) OVER (PARTITION BY g) FROM {}"] {
@@ -154,4 +159,48 @@ fn patterns_know_escapes_of_every_kind_and_mistakes_are_the_users() {
         let (status, message) = asked(&format!("SELECT {sql}")).unwrap_err();
         assert_eq!((status, message.as_str()), (2, "error: a regular expression of the query is not understood"), "{sql}");
     }
+}
+
+#[test]
+fn what_the_engine_would_pass_over_is_refused() {
+    for sql in [
+        "SELECT * FROM './delta_dv' PREWHERE id < 5",
+        "SELECT * FROM './delta_dv' TABLESAMPLE (1)",
+        "SELECT * FROM (SELECT 1) AS x TABLESAMPLE BERNOULLI (1)",
+        "SELECT * FROM './delta_dv' PARTITION (p0)",
+        "SELECT id, count(*) FROM './delta_dv' GROUP BY id WITH ROLLUP",
+        "SELECT * FROM './delta_dv' START WITH id = 1 CONNECT BY PRIOR id = id",
+        "SELECT * FROM './delta_dv' LIMIT 1 BY id",
+        "SELECT 1 EXCEPT ALL SELECT 2",
+        "SELECT 1 WHERE 1 IN (SELECT 1 INTERSECT ALL SELECT 1)",
+    ] {
+        let (status, message) = asked(sql).unwrap_err();
+        assert!(status == 3 && message.starts_with("error: the query uses what is not understood: "), "{sql}: {status} {message}");
+    }
+    assert_eq!(asked("SELECT 1 UNION ALL SELECT 1").unwrap(), ["1", "1"]);
+}
+
+#[test]
+fn queries_that_are_compared_with_may_name_the_same_table() {
+    let count = |condition: &str| asked(&format!("SELECT count(*) FROM './delta_dv' WHERE {condition}")).unwrap();
+    let few = "(SELECT id FROM './delta_dv' WHERE id < (SELECT min(id) + 3 FROM './delta_dv'))";
+    let among = count(&format!("id IN {few}"));
+    assert_ne!(among, ["45"]);
+    assert_eq!(count(&format!("id = ANY {few}")), among);
+    let beyond = count(&format!("id NOT IN {few}"));
+    assert_eq!(count(&format!("id <> ALL {few}")), beyond);
+    assert_eq!(count(&format!("id > ALL {few}")), beyond);
+}
+
+#[test]
+fn rounded_decimals_are_compared() {
+    come_to(&[("round(0.125, 2) = 0.13", "true"), ("round(1234.5, -2) BETWEEN 1199.5 AND 1200.5", "true")]);
+    let table = "(VALUES (1, 1.25), (2, 2.35)) AS t(i, d)";
+    assert_eq!(asked(&format!("SELECT i FROM {table} WHERE round(d, 1) > 1.5 AND round(d, 1) = round(d, 1)")).unwrap(), ["2"]);
+    assert_eq!(asked(&format!("SELECT count(*) FROM {table} HAVING round(avg(d), 2) > 1.5")).unwrap(), ["2"]);
+    let long = "(VALUES (CAST('99999999999999999999999999999999999999' AS DECIMAL(38, 0)))) AS t(d)";
+    let (status, message) = asked(&format!("SELECT sum(d) FROM (SELECT d FROM {long} UNION ALL SELECT d FROM {long}) AS u")).unwrap_err();
+    assert_eq!((status, message.as_str()), (2, "error: a number of the query overflows for a row"));
+    let back = format!("SELECT sum(d) FROM (SELECT d FROM {long} UNION ALL SELECT d FROM {long} UNION ALL SELECT -d FROM {long}) AS u");
+    assert_eq!(asked(&back).unwrap(), ["99999999999999999999999999999999999999"]);
 }

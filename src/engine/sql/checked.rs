@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
+    Volatility,
 };
 
 /// What is computed.
@@ -19,6 +19,8 @@ enum Sign {
     Plus,
     Minus,
     Times,
+    /// Of one side.
+    Negative,
 }
 
 /// One of the three operators.
@@ -41,7 +43,7 @@ pub(super) fn arithmetic(left: Expr, op: Operator, right: Expr, schema: &DFSchem
     let (Some(sign), true) = (sign, is_whole(&plain.left) && is_whole(&plain.right)) else { return Expr::BinaryExpr(plain) };
     let whole = Expr::BinaryExpr(plain.clone());
     match whole.get_type(schema) {
-        Ok(ty) if ty.is_integer() => call(sign, *plain.left, *plain.right, &ty, schema),
+        Ok(ty) if ty.is_integer() => call(sign, vec![widened(*plain.left, &ty, schema), widened(*plain.right, &ty, schema)]),
         _ => whole,
     }
 }
@@ -49,28 +51,53 @@ pub(super) fn arithmetic(left: Expr, op: Operator, right: Expr, schema: &DFSchem
 /// `-inner`, checked if it is a whole number.
 pub(super) fn negative(inner: Expr, schema: &DFSchema) -> Expr {
     match inner.get_type(schema) {
-        Ok(ty) if ty.is_signed_integer() && !matches!(inner, Expr::Literal(..)) => call(Sign::Minus, lit(0_i64), inner, &ty, schema),
+        Ok(ty) if ty.is_signed_integer() && !matches!(inner, Expr::Literal(..)) => call(Sign::Negative, vec![inner]),
         _ => Expr::Negative(Box::new(inner)),
     }
 }
 
-fn call(sign: Sign, left: Expr, right: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
-    let side = |side: Expr| match (&side, side.get_type(schema)) {
-        (_, Ok(own)) if own == *ty => side,
-        (Expr::Literal(value, _), _) if value.cast_to(ty).is_ok() => value.cast_to(ty).map_or(side.clone(), lit),
+/// `side` as a number of `ty`.
+fn widened(side: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
+    match side.get_type(schema) {
+        Ok(own) if own == *ty => side,
         _ => Expr::Cast(Cast::new(Box::new(side), ty.clone())),
-    };
-    let function = Checked { sign, signature: Signature::any(2, Volatility::Immutable) };
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(function)), vec![side(left), side(right)]))
+    }
+}
+
+fn call(sign: Sign, sides: Vec<Expr>) -> Expr {
+    let function = Checked { sign, signature: Signature::any(sides.len(), Volatility::Immutable) };
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(function)), sides))
+}
+
+impl Checked {
+    /// What this stands for: columns are found by its name.
+    fn plain(&self, sides: &[Expr]) -> Option<Expr> {
+        let (first, last) = (Box::new(sides.first()?.clone()), Box::new(sides.last()?.clone()));
+        let op = match self.sign {
+            Sign::Plus => Operator::Plus,
+            Sign::Minus => Operator::Minus,
+            Sign::Times => Operator::Multiply,
+            Sign::Negative => return Some(Expr::Negative(first)),
+        };
+        Some(Expr::BinaryExpr(BinaryExpr::new(first, op, last)))
+    }
 }
 
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &'static str {
         match self.sign {
             Sign::Plus => "+",
-            Sign::Minus => "-",
+            Sign::Minus | Sign::Negative => "-",
             Sign::Times => "*",
         }
+    }
+
+    fn schema_name(&self, sides: &[Expr]) -> Result<String> {
+        Ok(self.plain(sides).map_or_else(|| self.name().to_string(), |plain| plain.schema_name().to_string()))
+    }
+
+    fn display_name(&self, sides: &[Expr]) -> Result<String> {
+        Ok(self.plain(sides).map_or_else(|| self.name().to_string(), |plain| plain.to_string()))
     }
 
     fn signature(&self) -> &Signature {
@@ -87,12 +114,13 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = args.args.as_slice() else { return internal_err!("an operator has two sides") };
+        let (Some(left), Some(right)) = (args.args.first(), args.args.last()) else { return internal_err!("an operator has sides") };
         let compute = |left: &dyn Datum, right: &dyn Datum| -> std::result::Result<ArrayRef, ArrowError> {
             match self.sign {
                 Sign::Plus => numeric::add(left, right),
                 Sign::Minus => numeric::sub(left, right),
                 Sign::Times => numeric::mul(left, right),
+                Sign::Negative => numeric::neg(left.get().0),
             }
         };
         Ok(match (left, right) {

@@ -9,7 +9,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{BinaryExpr, InList, Like};
+use datafusion::logical_expr::expr::{BinaryExpr, InList, Like, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, lit};
 
@@ -98,8 +98,13 @@ fn replaced(expression: Expr, schema: &DFSchema) -> Expr {
         Expr::ScalarFunction(function) if function.name() == "now" && function.args.is_empty() => {
             micros(Expr::ScalarFunction(function), None)
         }
+        Expr::ScalarFunction(function) if function.name() == "round" => Expr::ScalarFunction(with_short_places(function)),
         Expr::InList(list) if list.expr.get_type(schema).is_ok_and(|ty| ty.is_floating()) => among(list),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => checked::arithmetic(*left, op, *right, schema),
+        Expr::AggregateFunction(mut function) if function.params.distinct => {
+            function.params.args = function.params.args.into_iter().map(|arg| with_one_zero(arg, schema)).collect();
+            Expr::AggregateFunction(function)
+        }
         Expr::Like(like) => Expr::Like(with_backslash(like)),
         Expr::Negative(inner) => checked::negative(*inner, schema),
         other => other,
@@ -138,6 +143,26 @@ fn with_backslash(mut like: Like) -> Like {
     like.pattern = Box::new(lit(written));
     like.escape_char = None;
     like
+}
+
+/// The type of `round(decimal, 2)` depends on its literal, which is none any more once it has been cast to the type that the function takes.
+fn with_short_places(mut function: ScalarFunction) -> ScalarFunction {
+    if let Some(places) = function.args.get_mut(1)
+        && let Expr::Literal(ScalarValue::Int64(Some(wanted)), _) = places
+        && let Ok(short) = i32::try_from(*wanted)
+    {
+        *places = lit(short);
+    }
+    function
+}
+
+/// Adding zero makes one of the two zeros of floats, which are otherwise told apart by their bits.
+fn with_one_zero(argument: Expr, schema: &DFSchema) -> Expr {
+    match argument.get_type(schema) {
+        Ok(DataType::Float64) => argument + lit(0.0_f64),
+        Ok(DataType::Float32) => argument + lit(0.0_f32),
+        _ => argument,
+    }
 }
 
 fn other_zero(item: &Expr) -> Option<Expr> {

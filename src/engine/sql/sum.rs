@@ -1,4 +1,5 @@
-//! `sum` over whole numbers: one that does not fit is an error. It is added up in 128 bits, so that parts may be larger than the whole.
+//! `sum` over whole numbers and long decimals: one that does not fit is an error. It is added up in more bits than its type has, so that parts may be
+//! larger than the whole.
 
 use std::sync::Arc;
 
@@ -11,10 +12,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature};
 
-/// What sums are kept as.
-const WIDE: DataType = DataType::Decimal128(38, 0);
-
-/// DataFusion's `sum`, over 64-bit numbers by way of 128 bits.
+/// DataFusion's `sum`, over numbers of 64 bits by way of 128, over the longest decimals by way of 256.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct CheckedSum {
     inner: Arc<AggregateUDF>,
@@ -27,19 +25,19 @@ impl CheckedSum {
     }
 }
 
-/// Whether sums of `ty` are kept wide. Those of distinct numbers need sets of them as they are.
-const fn is_wide(ty: &DataType, is_distinct: bool) -> bool {
-    matches!(ty, DataType::Int64 | DataType::UInt64) && !is_distinct
-}
-
-fn wide_field(name: &str) -> FieldRef {
-    Arc::new(Field::new(name, WIDE, true))
+/// What sums of `ty` are kept as, where its own bits may not do. Decimals of less than 38 digits are those of summands that many rows cannot fill.
+const fn wider(ty: &DataType) -> Option<DataType> {
+    match ty {
+        DataType::Int64 | DataType::UInt64 => Some(DataType::Decimal128(38, 0)),
+        DataType::Decimal128(38, scale) => Some(DataType::Decimal256(76, *scale)),
+        _ => None,
+    }
 }
 
 /// `args` of the sum of wide numbers.
-fn widened<'a>(args: &AccumulatorArgs<'a>) -> AccumulatorArgs<'a> {
+fn widened<'a>(args: &AccumulatorArgs<'a>, wide: &DataType) -> AccumulatorArgs<'a> {
     AccumulatorArgs {
-        return_field: wide_field(args.return_field.name()),
+        return_field: Arc::new(Field::new(args.return_field.name(), wide.clone(), true)),
         schema: args.schema,
         ignore_nulls: args.ignore_nulls,
         order_bys: args.order_bys,
@@ -65,26 +63,22 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        if !is_wide(args.return_field.data_type(), args.is_distinct) {
-            return self.inner.state_fields(args);
-        }
-        self.inner.state_fields(StateFieldsArgs { return_field: wide_field(args.return_field.name()), ..args })
+        let Some(wide) = wider(args.return_field.data_type()) else { return self.inner.state_fields(args) };
+        let return_field = Arc::new(Field::new(args.return_field.name(), wide, true));
+        self.inner.state_fields(StateFieldsArgs { return_field, ..args })
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let ty = args.return_field.data_type().clone();
-        if !is_wide(&ty, args.is_distinct) {
-            return self.inner.accumulator(args);
-        }
-        Ok(Box::new(Checked { inner: self.inner.accumulator(widened(&args))?, ty }))
+        let Some(wide) = wider(&ty) else { return self.inner.accumulator(args) };
+        Ok(Box::new(Checked { inner: self.inner.accumulator(widened(&args, &wide))?, ty, wide }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let ty = args.return_field.data_type().clone();
-        if !is_wide(&ty, args.is_distinct) {
-            return self.inner.create_sliding_accumulator(args);
-        }
-        Ok(Box::new(Checked { inner: self.inner.create_sliding_accumulator(widened(&args))?, ty }))
+        // Of distinct numbers within windows there is one for numbers of 64 bits alone.
+        let Some(wide) = wider(&ty).filter(|_| !args.is_distinct) else { return self.inner.create_sliding_accumulator(args) };
+        Ok(Box::new(Checked { inner: self.inner.create_sliding_accumulator(widened(&args, &wide))?, ty, wide }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
@@ -93,10 +87,8 @@ impl AggregateUDFImpl for CheckedSum {
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         let ty = args.return_field.data_type().clone();
-        if !is_wide(&ty, args.is_distinct) {
-            return self.inner.create_groups_accumulator(args);
-        }
-        Ok(Box::new(CheckedGroups { inner: self.inner.create_groups_accumulator(widened(&args))?, ty }))
+        let Some(wide) = wider(&ty) else { return self.inner.create_groups_accumulator(args) };
+        Ok(Box::new(CheckedGroups { inner: self.inner.create_groups_accumulator(widened(&args, &wide))?, ty, wide }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -113,8 +105,8 @@ fn converted(values: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
     Ok(cast_with_options(values, ty, &strict).map_err(|_| ArrowError::ArithmeticOverflow("a sum is out of range".into()))?)
 }
 
-fn wide(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-    values.iter().map(|values| converted(values, &WIDE)).collect()
+fn all_converted(values: &[ArrayRef], ty: &DataType) -> Result<Vec<ArrayRef>> {
+    values.iter().map(|values| converted(values, ty)).collect()
 }
 
 /// One sum.
@@ -122,15 +114,16 @@ fn wide(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
 struct Checked {
     inner: Box<dyn Accumulator>,
     ty: DataType,
+    wide: DataType,
 }
 
 impl Accumulator for Checked {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.inner.update_batch(&wide(values)?)
+        self.inner.update_batch(&all_converted(values, &self.wide)?)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.inner.retract_batch(&wide(values)?)
+        self.inner.retract_batch(&all_converted(values, &self.wide)?)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -159,11 +152,12 @@ impl Accumulator for Checked {
 struct CheckedGroups {
     inner: Box<dyn GroupsAccumulator>,
     ty: DataType,
+    wide: DataType,
 }
 
 impl GroupsAccumulator for CheckedGroups {
     fn update_batch(&mut self, values: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
-        self.inner.update_batch(&wide(values)?, groups, filter, total)
+        self.inner.update_batch(&all_converted(values, &self.wide)?, groups, filter, total)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -179,7 +173,7 @@ impl GroupsAccumulator for CheckedGroups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        self.inner.convert_to_state(&wide(values)?, filter)
+        self.inner.convert_to_state(&all_converted(values, &self.wide)?, filter)
     }
 
     fn size(&self) -> usize {
