@@ -1,6 +1,7 @@
 //! Tables in folders: the current metadata is found by the numbers in the files' names (Iceberg spec, "File System Tables").
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -39,12 +40,14 @@ pub struct PathPointer {
     store: Store,
     root: Location,
     landed: Mutex<Option<Location>>,
+    /// Whether it was said that no catalog was told.
+    warned: AtomicBool,
 }
 
 impl PathPointer {
     /// The metadata of the table at `root`.
     pub fn new(store: Store, root: Location) -> Self {
-        Self { store, root, landed: Mutex::new(None) }
+        Self { store, root, landed: Mutex::new(None), warned: AtomicBool::new(false) }
     }
 
     fn folder(&self) -> Location {
@@ -96,6 +99,12 @@ impl PathPointer {
             let error = Error::refused("newer metadata files follow after a gap: which one is current is not certain").about("file", base);
             return Err(error.hint("correct version-hint.text, or remove the metadata files that are not part of the table"));
         }
+        if layout == Layout::Numbered && files.iter().filter(|(n, _)| *n == number).count() > 1 {
+            let error = Error::refused("several metadata files have one number: only the table's catalog knows which is current");
+            return Err(error
+                .about("file", base)
+                .hint("name the table by its catalog; or, if it is in none, remove the metadata file that is not part of the table"));
+        }
         let packed = if new.gzip { ".gz" } else { "" };
         let name = match layout {
             Layout::Hadoop => format!("v{next}{packed}.metadata.json"),
@@ -126,6 +135,11 @@ fn derived_uuid(table: &str, number: u64) -> uuid::Uuid {
     uuid::Builder::from_custom_bytes(crate::model::digest(&[table, &number.to_string()])).into_uuid()
 }
 
+/// Whether a metadata file bears the name that we give it.
+fn is_ours(name: &str, table: &str, number: u64) -> bool {
+    name.contains(&derived_uuid(table, number).to_string())
+}
+
 fn no_table(root: &Location) -> Error {
     Error::not_found("there is no Iceberg metadata file").about("table", root)
 }
@@ -151,11 +165,19 @@ impl Pointer for PathPointer {
     async fn settle(&self) -> Vec<Error> {
         let landed = self.landed.lock().ok().and_then(|mut landed| landed.take());
         let Some(place) = landed else { return Vec::new() };
-        self.hint(&place).await.err().into_iter().collect()
+        match self.hint(&place).await {
+            Ok(Hint::Untold) if !self.warned.swap(true, Ordering::Relaxed) => vec![untold(&place)],
+            Ok(_) => Vec::new(),
+            Err(error) => vec![error],
+        }
     }
 
     fn opened_at(&self) -> Option<&Location> {
         Some(&self.root)
+    }
+
+    fn may_be_a_catalogs(&self, file: &Location, uuid: &str) -> bool {
+        numbered(file.name()).is_some_and(|(number, layout)| layout == Layout::Numbered && !is_ours(file.name(), uuid, number))
     }
 
     async fn check(&self, found: FindingSink<'_>) -> Result<()> {
@@ -186,11 +208,11 @@ impl Pointer for PathPointer {
 
 impl PathPointer {
     /// Moves the hint on, in the form it has. Folders of numbered files get none if they have none.
-    async fn hint(&self, place: &Location) -> Result<()> {
-        let Some((number, layout)) = numbered(place.name()) else { return Ok(()) };
+    async fn hint(&self, place: &Location) -> Result<Hint> {
+        let Some((number, layout)) = numbered(place.name()) else { return Ok(Hint::Untold) };
         let hint = self.folder().child(HINT);
         let text = match (self.store.get_if_exists(&hint).await?, layout) {
-            (None, Layout::Numbered) => return Ok(()),
+            (None, Layout::Numbered) => return Ok(Hint::Untold),
             (None, Layout::Hadoop) => number.to_string(),
             (Some(old), _) if old.trim_ascii().iter().all(u8::is_ascii_digit) => number.to_string(),
             (Some(_), _) => {
@@ -199,8 +221,25 @@ impl PathPointer {
                 stem.strip_suffix(".gz").unwrap_or(stem).to_string()
             }
         };
-        self.store.put(&hint, text.into_bytes().into()).await
+        self.store.put(&hint, text.into_bytes().into()).await.map(|()| Hint::Moved)
     }
+}
+
+/// What became of the version hint.
+enum Hint {
+    /// It leads to the new metadata.
+    Moved,
+    /// There is none: files are named as catalogs name them, and only a catalog would tell readers of the new one.
+    Untold,
+}
+
+/// What whoever changed a table by its folder has to know.
+fn untold(file: &Location) -> Error {
+    Error::refused(
+        "no catalog was told of it, and the table's metadata files are named as catalogs name them: readers of a catalog go on seeing the old state; \
+         name such a table CATALOG.NAMESPACE.TABLE",
+    )
+    .about("file", file)
 }
 
 /// One metadata file, whatever became of the table since: read-only.

@@ -111,6 +111,27 @@ async fn nothing_is_written_behind_a_gap() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_on_one_of_two_files_with_one_number() {
+    let store = store_with(&["00001-a.metadata.json", "00002-b.metadata.json", "00002-c.metadata.json"]).await;
+    let pointer = PathPointer::new(store.clone(), place("/t"));
+    let swap = pointer.swap(&place("/t/metadata/00002-b.metadata.json"), &new_metadata("x", false)).await;
+    assert!(matches!(swap, Swap::Rejected(error) if error.kind() == Kind::Refused));
+    assert_eq!(store.list_all(&place("/t/metadata")).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn names_that_catalogs_give_are_told_from_ours() {
+    let store = store_with(&["00007-a.metadata.json"]).await;
+    let pointer = PathPointer::new(store.clone(), place("/t"));
+    let first = place("/t/metadata/00007-a.metadata.json");
+    pointer.swap(&first, &new_metadata("x", false)).await;
+    let ours = place("/t/metadata").child(&current(&store).await);
+    let uuid = &new_metadata("x", false).table_uuid;
+    let told = [&first, &ours, &place("/t/metadata/v8.metadata.json")].map(|file| pointer.may_be_a_catalogs(file, uuid));
+    assert_eq!(told, [true, false, false]);
+}
+
+#[tokio::test]
 async fn the_hint_moves_on_in_the_form_it_has() {
     let cases = [
         ("v7.metadata.json", Some("7"), Some("8")),
@@ -126,6 +147,8 @@ async fn the_hint_moves_on_in_the_form_it_has() {
         }
         let pointer = PathPointer::new(store.clone(), place("/t"));
         pointer.swap(&place("/t/metadata").child(first), &new_metadata("x", false)).await;
+        // Without a hint only a catalog could tell readers, and none was told: that is said once.
+        assert_eq!(pointer.settle().await.len(), usize::from(after.is_none()));
         assert!(pointer.settle().await.is_empty());
         let text = store.get_if_exists(&place("/t/metadata/version-hint.text")).await.unwrap();
         let text = text.map(|text| String::from_utf8(text.to_vec()).unwrap());

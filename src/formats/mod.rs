@@ -327,6 +327,16 @@ pub trait TableVersion: Send + Sync {
         self.holdings()
     }
 
+    /// Versions that others may hold as current or by name although this version's own references do not: to forget one would take it from them.
+    /// Some may not be listed here.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if storage did not answer; `Corrupt` where what others hold cannot be read.
+    async fn held_elsewhere(&self) -> Result<BTreeSet<Version>> {
+        Ok(BTreeSet::new())
+    }
+
     /// The files that the versions of `forget` reach (of this table, to be forgotten or emptied) and nothing else of the table does: what may be
     /// deleted once that is done.
     ///

@@ -1,15 +1,16 @@
 //! The only way to alter a table.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
-use super::file::{DataFile, DeleteKind};
+use super::file::{DataFile, DeleteKind, DeleteRef};
 use super::operation::OperationId;
 use super::output::NewFile;
 use super::snapshot::Version;
 use crate::error::{Error, Result};
+use crate::location::Location;
 
 /// What a change means for the table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +66,26 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// [`crate::error::Kind::Bug`]: a planner or an engine broke a promise; nothing has been committed.
+    /// [`crate::error::Kind::Bug`]: a planner or an engine broke a promise; nothing has been committed. `Corrupt` where the table lists one file as
+    /// two that differ in their deletes.
     pub fn check(&self) -> Result<()> {
-        let mut seen = HashSet::new();
+        let mut seen: HashMap<&Location, &[DeleteRef]> = HashMap::new();
         for group in &self.groups {
             match self.intent {
                 Intent::Rearrange => group.check_rearranged()?,
                 Intent::DeleteRows => group.check_marked()?,
             }
             for file in group.removes.iter().chain(group.marks.iter().map(|marked| &marked.file)) {
-                if !seen.insert(&file.location) {
-                    return Err(Error::bug("a file is removed twice").about("file", &file.location));
+                match seen.insert(&file.location, &file.deletes) {
+                    Some(deletes) if deletes == &*file.deletes => {
+                        return Err(Error::bug("a file is removed twice").about("file", &file.location));
+                    }
+                    Some(_) => {
+                        return Err(
+                            Error::corrupt("the table lists one data file as two, with different deletes").about("file", &file.location)
+                        );
+                    }
+                    None => {}
                 }
             }
         }

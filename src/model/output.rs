@@ -132,6 +132,8 @@ pub struct OutputSpec {
     pub matching: FieldMatching,
     /// What copied row groups may hold.
     pub tolerated: Tolerated,
+    /// Whether readers of the table go by what Spark notes of old calendars in footers: then values and notes stay together.
+    pub calendars: bool,
     /// Row ids to materialise, where the table keeps them. Rules out copying.
     pub row_ids: Option<RowIdColumns>,
     /// Compression of re-encoded columns.
@@ -161,6 +163,7 @@ impl OutputSpec {
             schema,
             field_ids: false,
             tolerated: Tolerated { int96: true, shredded: false },
+            calendars: false,
             matching,
             routing: None,
             row_ids: None,

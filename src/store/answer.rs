@@ -12,7 +12,7 @@ pub fn storage_error(error: Answer, location: &Location) -> Error {
     let base = match &error {
         Answer::NotFound { source, .. } => not_found(&source.to_string()),
         Answer::PermissionDenied { .. } | Answer::Unauthenticated { .. } => denied(),
-        Answer::InvalidPath { .. } => Error::usage("storage cannot hold such a name"),
+        Answer::InvalidPath { .. } => Error::unsupported("storage cannot hold such a name"),
         Answer::NotSupported { .. } | Answer::NotImplemented { .. } => Error::unsupported("storage cannot do this"),
         Answer::Generic { source, .. } => unexpected(source.as_ref()),
         _ => Error::unavailable(UNEXPECTED),

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests fail by panicking")]
 
 mod architecture;
+mod catalog_owned;
 mod cli;
 mod cli_upkeep;
 mod crash;
 mod crash_sql;
 mod crash_upkeep;
+mod dangling;
 mod delta_clocks;
 mod delta_emptied;
 mod delta_overtaken;

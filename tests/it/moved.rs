@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const HOME: &str = "/tmp/otf-fixtures/0000000000000000/db/iceberg_v2_posdeletes";
 
 /// Runs the binary in `folder`; its exit status and document.
-fn otf(folder: &Path, words: &[&str]) -> (i32, Value) {
+pub(crate) fn otf(folder: &Path, words: &[&str]) -> (i32, Value) {
     let words = [words, &["--output", "json"]].concat();
     let output = Command::new(env!("CARGO_BIN_EXE_otf")).args(&words).current_dir(folder).env_clear().env("HOME", folder).output().unwrap();
     let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{words:?}: {error}: {output:?}"));
@@ -18,7 +18,12 @@ fn otf(folder: &Path, words: &[&str]) -> (i32, Value) {
 
 /// A copy of the fixture: 60 rows, then 45 after a delete.
 fn copied(folder: &Path) -> PathBuf {
-    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/iceberg_v2_posdeletes"), folder.join("copy"));
+    copy_of("iceberg_v2_posdeletes", folder)
+}
+
+/// A copy of `fixture` as `copy` in `folder`.
+pub(crate) fn copy_of(fixture: &str, folder: &Path) -> PathBuf {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture), folder.join("copy"));
     for part in ["data", "metadata"] {
         std::fs::create_dir_all(to.join(part)).unwrap();
         for entry in std::fs::read_dir(from.join(part)).unwrap() {

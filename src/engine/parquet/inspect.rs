@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::ParquetRewriter;
 use super::admission::Budget;
+use super::calendar::Calendar;
 use super::extremes::Extremes;
 use super::footer::{self, Opened};
 use super::read::{Input, RowWidth};
@@ -80,6 +81,8 @@ impl Look {
         let opened = footer::peek(source(&self.store, &self.runtime, &self.file), &self.file, None)?;
         let mut contents = Contents { rows: opened.rows, ..Contents::default() };
         let Some(output) = &self.output else { return Ok(contents) };
+        // Nothing is written: rows are taken as they are.
+        let (calendars, output) = (output.calendars, &OutputSpec { calendars: false, ..output.clone() });
         let descriptor = opened.metadata.file_metadata().schema_descr();
         // Columns that this build cannot read say nothing about the table.
         let readable = parquet_to_arrow_schema(descriptor, None).map_err(|e| Error::unsupported("columns of unknown types").because(e));
@@ -101,6 +104,9 @@ impl Look {
         match &self.deletes {
             None => contents.stats = from_footer(&opened, &resolution, &stored),
             Some(deletes) => contents.stats = self.live_stats(&opened, (&target, output), &stored, deletes)?,
+        }
+        if calendars {
+            Calendar::of(opened.metadata.file_metadata()).loosen(&mut contents.stats);
         }
         Ok(contents)
     }

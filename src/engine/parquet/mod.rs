@@ -8,6 +8,7 @@ pub(super) mod adapt;
 pub(super) mod admission;
 mod ahead;
 pub(super) mod by_value;
+mod calendar;
 pub(super) mod convert;
 mod copy;
 mod encode;
@@ -49,6 +50,7 @@ use tokio::runtime::Handle;
 use self::admission::{Admission, Budget};
 use self::ahead::{Ahead, Wanted};
 use self::by_value::{Locator, key_memory};
+use self::calendar::Calendar;
 use self::copy::Copier;
 use self::encode::Encoder;
 use self::pool::Pool;
@@ -121,7 +123,7 @@ impl Rewriter for ParquetRewriter {
             outputs: outputs.clone(),
             cancelled: Arc::clone(&cancel.0),
         };
-        match self.settings.runtime.spawn_blocking(move || job.run_and_tidy(&task)).await {
+        match self.settings.runtime.spawn_blocking(move || job.run_and_tidy(&mut task)).await {
             Ok(result) => result,
             Err(panic) => {
                 outputs.remove_all().await;
@@ -199,12 +201,28 @@ struct Job {
 
 impl Job {
     /// Leaves no file behind where nobody gets to know of it.
-    fn run_and_tidy(&self, task: &RewriteTask) -> Result<Rewritten> {
-        let result = self.run(task);
+    fn run_and_tidy(&self, task: &mut RewriteTask) -> Result<Rewritten> {
+        let result = self.note_calendar(task).and_then(|calendar| {
+            let mut done = self.run(task)?;
+            done.files.iter_mut().for_each(|file| calendar.loosen(&mut file.stats));
+            Ok(done)
+        });
         if result.is_err() || self.cancelled.load(Ordering::Relaxed) {
             self.runtime.block_on(self.outputs.remove_all());
         }
         result
+    }
+
+    /// New files have the calendar of the first input, and say so.
+    fn note_calendar(&self, task: &mut RewriteTask) -> Result<Calendar> {
+        let matters = task.output.calendars && calendar::matters(&task.output.schema.fields);
+        let first = task.inputs.first().map(|(file, _)| file).filter(|file| matters && file.format == FileFormat::Parquet);
+        let Some(file) = first else { return Ok(Calendar::default()) };
+        let opened = footer::peek(self.source(file), file, None)?;
+        let notes = calendar::notes(opened.metadata.file_metadata());
+        let calendar = Calendar::noted(&notes);
+        task.output.metadata.extend(notes);
+        Ok(calendar)
     }
 
     fn run(&self, task: &RewriteTask) -> Result<Rewritten> {
@@ -248,6 +266,10 @@ impl Job {
             let descriptor = opened.metadata.file_metadata().schema_descr();
             let resolution =
                 resolve(descriptor, target, &reading(&task.output, file), Constants::Fill).map_err(|e| e.about("file", &file.location))?;
+            let calendar = Calendar::of(opened.metadata.file_metadata());
+            if task.output.calendars && !Calendar::noted(&task.output.metadata).takes(&calendar) {
+                return Ok(Err("dates and times of the files are after different calendars"));
+            }
             if let Err(obstacle) = survey.add(&opened.metadata, resolution, &task.output) {
                 return Ok(Err(obstacle));
             }

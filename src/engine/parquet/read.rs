@@ -9,6 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 
 use super::admission::Budget;
+use super::calendar::{self, Calendar};
 use super::failure::{arrow_error, decode_error, guarded, memory_size};
 use super::footer::Opened;
 use super::live::{LiveRows, Positions};
@@ -38,6 +39,8 @@ pub(in crate::engine) struct Input<'a> {
     reader: ArrowReaderMetadata,
     budget: Budget,
     widths: &'a RowWidth,
+    /// Whether dates and times have to be the same in both calendars.
+    same_calendar: bool,
     /// Leaves out rows that cannot match.
     pruner: Option<RefCell<Pruner<'a>>>,
 }
@@ -75,7 +78,8 @@ impl<'a> Input<'a> {
         };
         let reader = ArrowReaderMetadata::try_new(Arc::clone(&opened.metadata), options).map_err(|e| decode_error(e, &file.location))?;
         let shaper = Shaper { file, target, columns: resolution.columns };
-        Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths, pruner: None })
+        let same_calendar = output.calendars && Calendar::noted(&output.metadata).wants_same(&opened.metadata);
+        Ok(Self { file, opened, shaper, roots: resolution.roots, reader, budget, widths, same_calendar, pruner: None })
     }
 
     /// Leaves out rows of which the file says that they cannot match `filter`; `output` says how columns are recognised.
@@ -200,6 +204,9 @@ impl<'a> Input<'a> {
             seen += batch.num_rows() as u64;
             self.widths.learn(&batch);
             let columns = self.shaper.shape(batch.columns(), batch.num_rows(), &mut positions)?;
+            if self.same_calendar {
+                calendar::check_same(&columns).map_err(|e| e.about("file", location))?;
+            }
             each(&columns, batch.num_rows(), self.share(first, rows, share(seen, expected)))?;
         }
         if seen != expected {

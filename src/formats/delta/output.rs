@@ -71,6 +71,7 @@ pub(super) fn spec(
         field_ids: mapping != Mapping::None,
         matching: matching(mapping),
         tolerated: Tolerated { int96: !compat::is_on(state), shredded },
+        calendars: true,
         row_ids: row_tracking::columns(state)?,
         codec,
         target_file_size: target,

@@ -10,18 +10,19 @@ use crate::model::{Field, Partition, PartitionField, Primitive, Schema, Type, Va
 /// The longest folder name that every storage takes, in bytes.
 const MAX_SEGMENT: usize = 200;
 
-/// The partition that `values` of the log mean; `columns` are the partition columns in order.
+/// The partition that `values` of the log mean; `columns` are the partition columns in order. The protocol says that an empty text is null; a value
+/// that is missing is taken for null by Spark, the kernel and delta-rs alike, and delta-rs leaves nulls out of its log sums.
 ///
 /// # Errors
 ///
-/// `Corrupt` where the value of a partition column is missing.
+/// `Corrupt` where the value of a partition column is missing beside one of no such column: it may go by another name.
 pub(super) fn model(values: &TextMap, columns: &[&Field]) -> Result<Partition> {
     let fields = columns.iter().map(|column| {
-        let entry = values
-            .entry(&column.physical)
-            .ok_or_else(|| Error::corrupt("a file of the log has no value for a partition column").about("column", &column.name))?;
-        // The protocol: an empty text is null.
-        let text = entry.filter(|text| !text.is_empty());
+        let entry = values.entry(&column.physical);
+        if entry.is_none() && values.0.iter().any(|(name, _)| columns.iter().all(|known| *known.physical != **name)) {
+            return Err(Error::corrupt("a file of the log has no value for a partition column").about("column", &column.name));
+        }
+        let text = entry.flatten().filter(|text| !text.is_empty());
         let value = text.map(|text| Value::String(text.to_string()));
         Ok(PartitionField { name: column.name.clone(), value, text: text.unwrap_or("null").to_string() })
     });

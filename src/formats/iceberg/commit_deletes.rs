@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::commit::{Replace, Wanted, conflict};
 use super::dangling;
-use super::deletes::DeleteIndex;
+use super::deletes::{DeleteFile, DeleteIndex};
 use super::manifest::{Entry, FileContent, Status};
 use super::manifest_list::{Content, ManifestFile};
 use super::metadata::SnapshotView;
@@ -30,6 +30,9 @@ impl<'a> Replace<'a> {
     }
 
     /// Writes the delete manifests again that hold deletes of removed files alone (or, if asked, of no live file). Returns all delete manifests.
+    ///
+    /// Files of positions that were applied and do not say which data file they are for are looked into: those that name no file that stays would
+    /// else count as deletes of the new ones, and the next run would find these worth rewriting.
     pub(super) async fn remove_deletes(
         &mut self,
         listed: &[ManifestFile],
@@ -40,12 +43,26 @@ impl<'a> Replace<'a> {
         let belongs = |target: &Option<Location>| target.as_ref().is_some_and(|target| wanted.contains_key(target));
         let mut dead: HashSet<String> =
             index.files().iter().filter(|file| belongs(&file.target)).map(|file| file.reference.key.clone()).collect();
-        if self.change.drop_dangling_deletes {
+        let applied: HashSet<&str> = self.applied_positions().collect();
+        let is_in_doubt = |file: &&DeleteFile| match file.reference.kind {
+            _ if self.change.drop_dangling_deletes => true,
+            DeleteKind::Positions => file.target.is_none() && applied.contains(file.reference.key.as_str()),
+            DeleteKind::Vector | DeleteKind::Equality => false,
+        };
+        let in_doubt: Vec<&DeleteFile> = index.files().iter().filter(is_in_doubt).collect();
+        if !in_doubt.is_empty() {
             let new = self.change.groups.iter().zip(sequences);
             let new = new.flat_map(|(group, sequence)| group.adds.iter().map(|file| (partition_key(&file.partition), *sequence)));
-            dead.extend(dangling::find(self.scan, &index, &|place: &Location| wanted.contains_key(place), new.collect()).await?);
+            dead.extend(dangling::find(self.scan, &in_doubt, &|place: &Location| wanted.contains_key(place), new.collect()).await?);
         }
         self.drop_deletes(listed, &dead).await
+    }
+
+    /// Files of positions that applied to files which go.
+    fn applied_positions(&self) -> impl Iterator<Item = &str> {
+        let removed = self.change.groups.iter().flat_map(|group| &group.removes);
+        let deletes = removed.flat_map(|file| file.deletes.iter());
+        deletes.filter(|delete| delete.kind == DeleteKind::Positions).map(|delete| delete.key.as_str())
     }
 
     /// Writes the delete manifests again that hold deletes with these keys. Returns all delete manifests.

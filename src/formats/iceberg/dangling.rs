@@ -4,14 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 
-use super::deletes::{DeleteFile, DeleteIndex};
+use super::deletes::DeleteFile;
 use super::positions;
 use super::scan::Scan;
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::DeleteKind;
+
+/// So many delete files are read at the same time.
+const AHEAD: usize = 16;
 
 /// Paths alone tell, whatever the scheme: a delete is kept where in doubt. Places are kept as hashes: two that collide only keep a delete.
 pub(crate) fn path_hash(place: &Location) -> u64 {
@@ -56,21 +60,20 @@ impl Oldest {
     }
 }
 
-/// Keys of deletes that apply to no data file that stays live once those for which `removed` holds are gone, and `added` (keys of partitions,
-/// and data sequence numbers) are there.
+/// Keys of those of `candidates` that apply to no data file that stays live once those for which `removed` holds are gone, and `added` (keys of
+/// partitions, and data sequence numbers) are there.
 ///
 /// # Errors
 ///
 /// Those of manifests and delete files.
 pub(crate) async fn find(
     scan: &Scan,
-    index: &DeleteIndex,
+    candidates: &[&DeleteFile],
     removed: &(dyn Fn(&Location) -> bool + Sync),
     added: Vec<(String, i64)>,
 ) -> Result<HashSet<String>> {
-    let mut dead = HashSet::new();
-    if index.is_empty() {
-        return Ok(dead);
+    if candidates.is_empty() {
+        return Ok(HashSet::new());
     }
     let (mut live, mut oldest) = (HashSet::new(), Oldest::default());
     for (partition, sequence) in added {
@@ -83,17 +86,18 @@ pub(crate) async fn find(
             oldest.add(partition, sequence);
         }
     }
-    for file in index.files() {
-        let applies = match (&file.target, file.reference.kind) {
-            (_, DeleteKind::Equality) => oldest.feels(file),
-            (Some(target), _) => live.contains(&path_hash(target)),
-            (None, _) => names_a_live_file(scan, file, &live).await?,
-        };
-        if !applies {
-            dead.insert(file.reference.key.clone());
-        }
-    }
-    Ok(dead)
+    let judged: Vec<_> = candidates.iter().map(|file| judge(scan, file, (&live, &oldest))).collect();
+    stream::iter(judged).buffer_unordered(AHEAD).try_filter_map(|dead| ready(Ok(dead))).try_collect().await
+}
+
+/// The key of `file` if it applies to none of the files that stay.
+async fn judge(scan: &Scan, file: &DeleteFile, (live, oldest): (&HashSet<u64>, &Oldest)) -> Result<Option<String>> {
+    let applies = match (&file.target, file.reference.kind) {
+        (_, DeleteKind::Equality) => oldest.feels(file),
+        (Some(target), _) => live.contains(&path_hash(target)),
+        (None, _) => names_a_live_file(scan, file, live).await?,
+    };
+    Ok((!applies).then(|| file.reference.key.clone()))
 }
 
 async fn names_a_live_file(scan: &Scan, file: &DeleteFile, live: &HashSet<u64>) -> Result<bool> {

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use super::manifest::{Entry, FileContent, ManifestReader, Status};
 use super::manifest_list::{self, Content, ManifestFile};
 use super::metadata::Metadata;
-use super::metadata_files::MetadataFiles;
+use super::metadata_files::{Document, MetadataFiles};
 use super::table::IcebergVersion;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -64,18 +64,18 @@ pub(super) fn holdings(version: &IcebergVersion, live: Option<LiveCount>) -> Box
 }
 
 /// Every file that `documents` lead to. A manifest that several snapshots list is read once.
-pub(super) fn walk(store: Store, documents: Vec<Arc<Metadata>>, counted: Option<Counted>) -> BoxStream<'static, Result<Holding>> {
+pub(super) fn walk(store: Store, documents: Vec<Document>, counted: Option<Counted>) -> BoxStream<'static, Result<Holding>> {
     let start = async move {
         let mut told = Vec::new();
-        for metadata in &documents {
-            told.extend(of_document(metadata)?);
+        for document in &documents {
+            told.extend(of_document(&document.metadata)?);
         }
         let (lists, manifests) = manifests(&store, &documents).await?;
         told.extend(lists);
-        let open = move |(metadata, manifest): (Arc<Metadata>, ManifestFile)| {
+        let open = move |(document, manifest): (Document, ManifestFile)| {
             let store = store.clone();
             let live = counted.as_ref().filter(|counted| counted.manifests.contains(&manifest.path)).map(|counted| counted.live.clone());
-            async move { of_manifest(&store, metadata, &manifest, live).await }
+            async move { of_manifest(&store, document, &manifest, live).await }
         };
         let files = stream::iter(manifests).map(open).buffered(AHEAD).try_flatten();
         Ok::<_, Error>(stream::iter(told.into_iter().map(Ok)).chain(files))
@@ -109,10 +109,11 @@ fn of_document(metadata: &Metadata) -> Result<Vec<Holding>> {
 }
 
 /// The manifest lists of every snapshot, and each manifest once with the document that lists it.
-async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Holding>, Vec<(Arc<Metadata>, ManifestFile)>)> {
+async fn manifests(store: &Store, documents: &[Document]) -> Result<(Vec<Holding>, Vec<(Document, ManifestFile)>)> {
     let (mut lists, mut manifests) = (Vec::new(), Vec::new());
     let (mut seen_lists, mut seen) = (HashSet::new(), HashSet::new());
-    for metadata in documents {
+    for document in documents {
+        let metadata = &document.metadata;
         let mut wanted = Vec::new();
         for snapshot in metadata.snapshots() {
             if snapshot.is_encrypted() {
@@ -120,7 +121,7 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
             }
             let Some(path) = snapshot.manifest_list() else {
                 let inline = snapshot.inline_manifests().into_iter().filter(|path| seen.insert((*path).to_string()));
-                manifests.extend(inline.map(|path| (Arc::clone(metadata), ManifestFile::inline(path))));
+                manifests.extend(inline.map(|path| (document.clone(), ManifestFile::inline(path))));
                 continue;
             };
             let place = metadata.place(path)?;
@@ -129,14 +130,19 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
                 wanted.push(place);
             }
         }
-        let read = |place: Location| async move { manifest_list::read(&store.get(&place).await?, &place) };
+        let read = |place: Location| async move {
+            match document.found(store.get(&place).await)? {
+                Some(bytes) => manifest_list::read(&bytes, &place),
+                None => Ok(Vec::new()),
+            }
+        };
         let mut listed = stream::iter(wanted).map(read).buffered(AHEAD);
         while let Some(of_list) = listed.try_next().await? {
             for mut manifest in of_list {
                 if seen.insert(manifest.path.clone()) {
                     // There may be very many: what only planning needs is let go.
                     manifest.partitions = None;
-                    manifests.push((Arc::clone(metadata), manifest));
+                    manifests.push((document.clone(), manifest));
                 }
             }
         }
@@ -147,15 +153,16 @@ async fn manifests(store: &Store, documents: &[Arc<Metadata>]) -> Result<(Vec<Ho
 /// A manifest and the files of its entries. Several are read at a time, each on a thread of its own, a piece ahead of whoever takes what they tell.
 async fn of_manifest(
     store: &Store,
-    metadata: Arc<Metadata>,
+    document: Document,
     manifest: &ManifestFile,
     live: Option<LiveCount>,
 ) -> Result<BoxStream<'static, Result<Holding>>> {
-    let place = metadata.place(&manifest.path)?;
-    let reader = ManifestReader::open(&store.get(&place).await?, &place, manifest)?.places_only();
+    let place = document.metadata.place(&manifest.path)?;
+    let Some(bytes) = document.found(store.get(&place).await)? else { return Ok(stream::empty().boxed()) };
+    let reader = ManifestReader::open(&bytes, &place, manifest)?.places_only();
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
     let own = held(place, FileKind::Manifests, size);
-    let (first, rest) = Entries { reader, metadata, live }.piece().await?;
+    let (first, rest) = Entries { reader, metadata: document.metadata, live }.piece().await?;
     let rest = stream::try_unfold(rest, |rest| async move {
         match rest {
             Some(rest) => rest.piece().await.map(Some),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
+use bytes::Bytes as Buffer;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value as Json;
 
@@ -29,6 +30,8 @@ pub(super) struct MetadataFiles {
     newer: BTreeSet<Location>,
     /// The others, with their numbers.
     older: Vec<(u64, Meta)>,
+    /// What a catalog may hold as current besides those: see [`super::rivals`].
+    rivals: Vec<Location>,
     /// The hints, and what readers pass on their way from there to the newest file.
     pub(super) walked: Vec<Location>,
 }
@@ -64,30 +67,25 @@ impl MetadataFiles {
         Ok(found)
     }
 
-    /// The metadata of `version`; that which was written after it; and the newest of every other table whose metadata lies in the same folder.
+    /// The metadata of `version`; that which was written after it; what a catalog may hold as current; and the newest of every other table whose
+    /// metadata lies in the same folder.
     ///
     /// # Errors
     ///
     /// `Refused` if the table lies elsewhere than it was opened; those of metadata that matters and cannot be read.
-    pub(super) async fn documents(&mut self, version: &IcebergVersion) -> Result<Vec<Arc<Metadata>>> {
+    pub(super) async fn documents(&mut self, version: &IcebergVersion) -> Result<Vec<Document>> {
         let current = &version.scan.metadata;
         features::located(current, version.pointer.opened_at())?;
-        let mut documents = vec![Arc::clone(current)];
+        let mut documents = vec![Document::certain(Arc::clone(current))];
         let others = self.of_other_tables(version).await?;
-        for (file, is_newer) in self.newer.iter().map(|file| (file, true)).chain(others.iter().map(|file| (file, false))) {
-            let wrong = |error: Error| {
-                error.about("metadata", file).hint(if is_newer {
-                    "this metadata file is newer than the current one: what it refers to must be known before anything is deleted; if it is not \
-                     part of the table, remove it"
-                } else {
-                    "this metadata file is another table's: what it refers to must be known before anything is deleted; if that table is no more, \
-                     remove it"
-                })
-            };
+        let newer = self.newer.iter().map(|file| (file, Why::Newer));
+        let all = newer.chain(self.rivals.iter().map(|file| (file, Why::Rival))).chain(others.iter().map(|file| (file, Why::OtherTable)));
+        for (file, why) in all {
             // A writer that lost a race may have taken its file back.
             if let Some(bytes) = version.scan.store.get_if_exists(file).await? {
-                let root = version.pointer.opened_at().filter(|_| is_newer);
-                documents.push(Arc::new(Metadata::parse(&bytes, file, root).map_err(wrong)?));
+                let root = version.pointer.opened_at().filter(|_| why != Why::OtherTable);
+                let metadata = Metadata::parse(&bytes, file, root).map_err(|error| error.about("metadata", file).hint(why.hint()))?;
+                documents.push(Document { metadata: Arc::new(metadata), may_lack_lists: why == Why::Rival });
             }
         }
         Ok(documents)
@@ -105,9 +103,19 @@ impl MetadataFiles {
             stream::iter(asked).map(|(number, file)| async move { Ok::<_, Error>((number, uuid(store, &file).await?, file.location)) });
         let mut told = told.buffer_unordered(LOOKS);
         let mut newest: BTreeMap<String, (u64, Location)> = BTreeMap::new();
+        let is_foreign = |file: &Location| version.pointer.may_be_a_catalogs(file, metadata.uuid());
+        let logged_foreign = logged.iter().chain([&metadata.file]).filter(|file| is_foreign(file)).filter_map(|file| number(file.name()));
+        let mut greatest = logged_foreign.max().unwrap_or(0);
         while let Some((number, uuid, file)) = told.try_next().await? {
             // Tables of version 1 may have none: theirs are taken for older ones of this table.
             let Some(uuid) = uuid.filter(|uuid| !uuid.is_empty() && !metadata.uuid().is_empty() && uuid != metadata.uuid()) else {
+                if is_foreign(&file) && number >= greatest {
+                    if number > greatest {
+                        self.rivals.clear();
+                    }
+                    greatest = number;
+                    self.rivals.push(file);
+                }
                 continue;
             };
             self.walked.push(file.clone());
@@ -117,6 +125,61 @@ impl MetadataFiles {
             }
         }
         Ok(newest.into_values().map(|(_, file)| file).collect())
+    }
+}
+
+/// A metadata document whose files are to be told.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    /// What it says.
+    pub(super) metadata: Arc<Metadata>,
+    /// Whether lists and manifests that are gone are no fault: it may be the remains of a commit that was lost, or of a state that was cleaned up.
+    pub(super) may_lack_lists: bool,
+}
+
+impl Document {
+    /// One of which everything must be there.
+    pub(super) const fn certain(metadata: Arc<Metadata>) -> Self {
+        Self { metadata, may_lack_lists: false }
+    }
+
+    /// A list or manifest as it was read; `None` if it is not there and need not be.
+    pub(super) fn found(&self, read: Result<Buffer>) -> Result<Option<Buffer>> {
+        match read {
+            Err(error) if self.may_lack_lists && error.kind() == Kind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+}
+
+/// Why a metadata file matters besides the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its number is greater.
+    Newer,
+    /// A catalog may hold it as current.
+    Rival,
+    /// It is another table's newest.
+    OtherTable,
+}
+
+impl Why {
+    /// What to do about one that cannot be read.
+    pub(super) const fn hint(self) -> &'static str {
+        match self {
+            Self::Newer => {
+                "this metadata file is newer than the current one: what it refers to must be known before anything is deleted; if it is not part of \
+                 the table, remove it"
+            }
+            Self::Rival => {
+                "a catalog may hold this metadata file as the table's current one: what it refers to must be known before anything is deleted; name \
+                 the table by its catalog, or remove the file if it is not part of the table"
+            }
+            Self::OtherTable => {
+                "this metadata file is another table's: what it refers to must be known before anything is deleted; if that table is no more, \
+                 remove it"
+            }
+        }
     }
 }
 
@@ -160,7 +223,7 @@ fn hinted(text: &[u8]) -> Option<u64> {
 }
 
 /// The number in the name of a metadata file: `v7.metadata.json`, `00007-<uuid>.metadata.json`, packed or not.
-fn number(name: &str) -> Option<u64> {
+pub(super) fn number(name: &str) -> Option<u64> {
     let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".metadata.json")?;
     let stem = stem.strip_suffix(".gz").unwrap_or(stem);
     let digits = stem.strip_prefix('v').or_else(|| stem.split_once('-').map(|(digits, _)| digits))?;

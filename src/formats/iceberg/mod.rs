@@ -38,6 +38,7 @@ mod refs;
 mod reshape;
 mod retention;
 mod rewrite_manifests;
+mod rivals;
 mod row_deletes;
 mod row_delta;
 mod rules;

@@ -70,6 +70,7 @@ pub(crate) fn output(metadata: &Arc<Metadata>, partition: &Arc<Partition>, wishe
         schema: features::stored(&metadata.schema)?,
         field_ids: true,
         tolerated: Tolerated { int96: true, shredded: true },
+        calendars: false,
         matching: matching(metadata)?,
         row_ids,
         codec: wishes.codec.map_or_else(|| codec(metadata), Ok)?,

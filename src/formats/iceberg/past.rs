@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::document;
 use super::metadata::Metadata;
 use crate::error::Result;
+use crate::location::Location;
 use crate::model::{FileKind, Holding};
 use crate::units::Bytes;
 
@@ -43,12 +44,12 @@ pub(super) fn metadata_files(metadata: &Metadata) -> Result<Vec<Holding>> {
 }
 
 /// The documents that fall off the metadata log with the next commit and may then be deleted
-/// (`write.metadata.delete-after-commit.enabled`).
+/// (`write.metadata.delete-after-commit.enabled`); not the one that is `spared`.
 ///
 /// # Errors
 ///
 /// As [`statistics`].
-pub(super) fn falling_off(metadata: &Metadata) -> Result<Vec<Holding>> {
+pub(super) fn falling_off(metadata: &Metadata, spared: Option<&Location>) -> Result<Vec<Holding>> {
     let enabled = metadata.properties.get("write.metadata.delete-after-commit.enabled");
     if !enabled.is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
         return Ok(Vec::new());
@@ -57,7 +58,8 @@ pub(super) fn falling_off(metadata: &Metadata) -> Result<Vec<Holding>> {
     let falling = (log.len() + 1).saturating_sub(document::documents_kept(metadata)).min(log.len());
     let (gone, kept) = log.split_at(falling);
     let gone = gone.iter().filter(|path| !kept.contains(path));
-    gone.map(|path| Ok(Holding { location: metadata.place(path)?, kind: FileKind::Metadata, size: None })).collect()
+    let places = gone.map(|path| metadata.place(path)).filter(|place| place.as_ref().ok().is_none_or(|place| Some(place) != spared));
+    places.map(|place| Ok(Holding { location: place?, kind: FileKind::Metadata, size: None })).collect()
 }
 
 fn log(metadata: &Metadata) -> impl Iterator<Item = &str> {

@@ -60,6 +60,11 @@ pub trait Pointer: Send + Sync {
         None
     }
 
+    /// Whether a catalog may hold the metadata file `file` of the table `uuid` as current without this pointer's knowledge: a folder does not tell.
+    fn may_be_a_catalogs(&self, _file: &Location, _uuid: &str) -> bool {
+        false
+    }
+
     /// Tells `found` what is wrong with how the current metadata is found.
     ///
     /// # Errors

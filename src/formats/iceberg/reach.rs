@@ -135,8 +135,8 @@ pub(super) async fn spare(scan: &Scan, candidates: &mut PlaceSet) -> Result<()> 
 }
 
 /// What only snapshots of `gone` reach: files first, then statistics, manifests and lists; and metadata files that fall off the log with the commit.
-pub(super) fn released<'a>(scan: &'a Scan, gone: &'a BTreeSet<Version>) -> BoxStream<'a, Result<Holding>> {
-    stream::once(Released::read(scan, gone)).map_ok(Released::files).try_flatten().boxed()
+pub(super) fn released<'a>(scan: &'a Scan, gone: &'a BTreeSet<Version>, spared: Option<Location>) -> BoxStream<'a, Result<Holding>> {
+    stream::once(Released::read(scan, gone, spared)).map_ok(Released::files).try_flatten().boxed()
 }
 
 struct Released<'a> {
@@ -150,7 +150,7 @@ struct Released<'a> {
 }
 
 impl<'a> Released<'a> {
-    async fn read(scan: &'a Scan, gone: &BTreeSet<Version>) -> Result<Self> {
+    async fn read(scan: &'a Scan, gone: &BTreeSet<Version>, spared: Option<Location>) -> Result<Self> {
         let goes = |id: i64| gone.contains(&Version(id));
         let kept = Listed::read(scan, |id| !goes(id), None, false).await?;
         let listed = Listed::read(scan, goes, Some(&kept), true).await?;
@@ -170,7 +170,7 @@ impl<'a> Released<'a> {
         }
         let mut others = past::statistics(&scan.metadata, goes)?;
         others.retain(|file| !stays.contains(&file.location));
-        others.extend(past::falling_off(&scan.metadata)?);
+        others.extend(past::falling_off(&scan.metadata, spared.as_ref())?);
         Ok(Self { scan, listed, used, others })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::holdings;
+use super::metadata_files::Document;
 use super::scan::Scan;
 use crate::error::Result;
 use crate::location::Location;
@@ -17,7 +18,7 @@ use crate::location::Location;
 ///
 /// Those of any manifest list or manifest: without all of them nothing can be said.
 pub(crate) async fn among(scan: &Scan, places: HashSet<Location>) -> Result<HashSet<Location>> {
-    let mut told = holdings::walk(scan.store.clone(), vec![Arc::clone(&scan.metadata)], None);
+    let mut told = holdings::walk(scan.store.clone(), vec![Document::certain(Arc::clone(&scan.metadata))], None);
     let mut found = HashSet::new();
     while let Some(holding) = told.try_next().await? {
         if places.contains(&holding.location) {

@@ -42,6 +42,23 @@ impl Metadata {
         })
     }
 
+    /// Checks that the current snapshot is that of the main branch, where the document has one: else one writer would go on from the one and another
+    /// from the other (Iceberg spec, "Table Metadata Fields", `current-snapshot-id`).
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if they are two.
+    pub(crate) fn check_main(&self) -> Result<()> {
+        let current = self.number("current-snapshot-id");
+        match self.refs().find(|known| known.name == MAIN) {
+            Some(main) if Some(main.snapshot) != current => {
+                let error = Error::corrupt("the main branch and the current snapshot are two different ones").about("file", &self.file);
+                Err(error.hint("otf fsck tells more; the engine or catalog that owns the table can set its main branch"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The same table seen from the branch or tag `name`.
     ///
     /// # Errors
@@ -92,6 +109,19 @@ mod tests {
         let (branch, tag) = (table().on("o'dev").unwrap(), table().on("v1").unwrap());
         assert_eq!((branch.seen_from().unwrap().is_branch, tag.seen_from().unwrap().is_branch), (true, false));
         assert_eq!(table().on("main").unwrap().seen_from(), None);
+    }
+
+    #[test]
+    fn a_main_branch_that_is_not_the_current_snapshot_is_damage() {
+        assert!(table().check_main().is_ok());
+        for current in [serde_json::json!(2), serde_json::json!(-1), serde_json::json!("3"), serde_json::Value::Null] {
+            let mut damaged = table();
+            damaged.doc["current-snapshot-id"] = current;
+            assert_eq!(damaged.check_main().unwrap_err().kind(), Kind::Corrupt);
+        }
+        let mut without = table();
+        without.doc["refs"] = serde_json::json!({});
+        assert!(without.check_main().is_ok());
     }
 
     #[test]

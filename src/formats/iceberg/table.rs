@@ -4,15 +4,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::ready;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::manifest_list::ManifestFile;
 use super::metadata::Metadata;
 use super::pointer::Pointer;
 use super::scan::Scan;
 use super::spec::partition_key;
-use super::{features, history, holdings, output, reach, reshape, retention, rewrite_manifests, row_deletes, rules, travel, upkeep};
+use super::{
+    features, history, holdings, output, reach, reshape, retention, rewrite_manifests, rivals, row_deletes, rules, travel, upkeep,
+};
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
@@ -146,7 +149,7 @@ impl TableVersion for IcebergVersion {
 
     fn history(&self) -> BoxStream<'_, Result<HistoryEntry>> {
         let entries = history::history(&self.scan.metadata);
-        futures::stream::once(async { entries.map(|entries| futures::stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
+        stream::once(async { entries.map(|entries| stream::iter(entries.into_iter().map(Ok))) }).try_flatten().boxed()
     }
 
     fn retention(&self) -> Result<Retention> {
@@ -160,9 +163,9 @@ impl TableVersion for IcebergVersion {
     fn file_lists(&self) -> BoxStream<'_, Result<FileList>> {
         let lists = |manifests: Arc<Vec<ManifestFile>>| {
             let list = move |at: usize| manifests.get(at).map(ManifestFile::listed);
-            futures::stream::iter((0..).map_while(list).map(Ok))
+            stream::iter((0..).map_while(list).map(Ok))
         };
-        futures::stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
+        stream::once(self.scan.manifests()).map_ok(lists).try_flatten().boxed()
     }
 
     async fn bookkeeping(&self) -> Result<Bookkeeping> {
@@ -177,6 +180,7 @@ impl TableVersion for IcebergVersion {
         if self.scan.metadata.pin.is_some() {
             return Err(Error::refused("an earlier state of the table can only be read"));
         }
+        self.scan.metadata.check_main()?;
         features::rewritable(&self.scan.metadata, self.pointer.opened_at())
     }
 
@@ -197,6 +201,9 @@ impl TableVersion for IcebergVersion {
     }
 
     fn reading(&self) -> Result<ReadSpec> {
+        if self.scan.metadata.pin.is_none() {
+            self.scan.metadata.check_main()?;
+        }
         Ok(ReadSpec { schema: self.scan.metadata.schema.clone(), matching: output::matching(&self.scan.metadata)? })
     }
 
@@ -273,7 +280,12 @@ impl TableVersion for IcebergVersion {
     }
 
     fn released<'a>(&'a self, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {
-        reach::released(&self.scan, &forget.versions).map_ok(Released::Free).boxed()
+        let released = move |spared| reach::released(&self.scan, &forget.versions, spared).map_ok(Released::Free);
+        stream::once(ready(rivals::newest_logged(self))).map_ok(released).try_flatten().boxed()
+    }
+
+    async fn held_elsewhere(&self) -> Result<BTreeSet<Version>> {
+        rivals::heads(self).await
     }
 
     async fn spare(&self, candidates: &mut PlaceSet) -> Result<()> {

@@ -71,7 +71,7 @@ pub const FEATURES: &[Feature] = &[
     ),
     applied(
         "position deletes in ORC and Avro",
-        "manifests do not say which data file one in Avro is for: those of rewritten files stay until `remove-dangling-deletes`",
+        "manifests do not say which data file one in Avro is for: it goes once a compaction that applied it leaves none of its data files",
     ),
     applied("equality deletes in ORC and Avro", "as those in Parquet; files without field ids are `Corrupt`"),
     Feature::with(

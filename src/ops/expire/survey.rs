@@ -29,6 +29,7 @@ pub(super) async fn past(version: &dyn TableVersion, known: Option<Noted>, now: 
     let retention = version.retention()?;
     let versions: Vec<Entry> = version.history().map_ok(entry).try_collect().await?;
     let emptied_before = known.and_then(|known| known.among(&versions));
+    let held_elsewhere = version.held_elsewhere().await?;
     let current = version.snapshot().version;
     let mut lines: Vec<Line> = version
         .references()
@@ -47,7 +48,7 @@ pub(super) async fn past(version: &dyn TableVersion, known: Option<Noted>, now: 
         let name = MAIN.to_string();
         lines.push(Line { name, head, is_branch: true, is_main: true, max_ref_age_ms: None, max_age_ms: None, min_versions: None });
     }
-    Ok(Past { versions, current, lines, retention, emptied_before, now })
+    Ok(Past { versions, current, lines, retention, emptied_before, held_elsewhere, now })
 }
 
 fn entry(version: HistoryEntry) -> Entry {

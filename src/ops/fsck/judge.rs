@@ -140,7 +140,8 @@ pub fn mend(fault: Fault, table: &str) -> String {
         }
         Fault::DeletesWrong => "restore the delete file from a backup; without it deleted rows come back".into(),
         Fault::PositionsBeyondFile => compact(" --delete-file-threshold 1"),
-        Fault::DeletesDangling => compact(" --remove-dangling-deletes"),
+        // Deletes are dropped by a commit that moves files.
+        Fault::DeletesDangling => compact(" --rewrite-all --remove-dangling-deletes"),
         Fault::RefBroken => "set the ref to a snapshot that exists, by the engine or catalog that owns it".into(),
         Fault::HistoryBroken => "restore an older metadata file, or have the writer that made it set it right".into(),
         Fault::VersionUnreadable => "expire the versions that cannot be read; the newest one does not need them".into(),
@@ -258,6 +259,6 @@ mod tests {
     #[test]
     fn every_finding_has_something_that_mends_it() {
         assert!(Fault::ALL.iter().all(|fault| !mend(*fault, "t").is_empty()));
-        assert_eq!(mend(Fault::DeletesDangling, "./it's"), r"otf compact './it'\''s' --remove-dangling-deletes");
+        assert_eq!(mend(Fault::DeletesDangling, "./it's"), r"otf compact './it'\''s' --rewrite-all --remove-dangling-deletes");
     }
 }

@@ -164,6 +164,7 @@ const fn keep(why: Keep) -> &'static str {
         Keep::AmongTheLast => "among the last of a branch",
         Keep::Pinned => "pinned, or made from a pinned one",
         Keep::Consumer => "a streaming job goes on from there",
+        Keep::HeldElsewhere => "a catalog may hold it",
         Keep::NoTime => "of unknown age",
         Keep::BehindKept => "made after one that stays",
         Keep::NotAskedFor => "not asked for",

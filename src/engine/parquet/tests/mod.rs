@@ -1,6 +1,7 @@
 //! Rewrites of small files, compared by content.
 
 mod by_value;
+mod calendar;
 mod copy;
 mod encode;
 mod fixtures;
@@ -108,6 +109,7 @@ pub(super) fn output(folder: &FsPath, fields: Vec<Field>) -> OutputSpec {
         schema: Schema { fields },
         field_ids: true,
         tolerated: Tolerated { int96: true, shredded: false },
+        calendars: false,
         matching: FieldMatching::PhysicalNames,
         row_ids: None,
         codec: Codec::Zstd(1),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::commit::Answer;
 use crate::error::Kind;
-use crate::model::{Marked, Version};
+use crate::model::{DeleteKind, DeleteRef, Marked, Version};
 use crate::units::Timestamp;
 
 const NOW: Timestamp = Timestamp(9_000);
@@ -161,6 +161,9 @@ fn a_deletion_that_deletes_nothing_new_or_rows_that_are_not_there_is_a_bug_of_th
     let mut both = marks(&*version, &[("c", &[0])]);
     both.groups.extend(marks(&*version, &[("c", &[1])]).groups);
     assert_eq!(both.check().unwrap_err().kind(), Kind::Bug, "one file twice");
+    // A log may list one file as two.
+    both.groups[1].marks[0].file.deletes = Arc::new([DeleteRef { kind: DeleteKind::Vector, key: "another".into(), rows: None }]);
+    assert_eq!(both.check().unwrap_err().kind(), Kind::Corrupt, "one file with two kinds of deletes");
     let rearranged = Change { intent: Intent::Rearrange, ..marks(&*version, &[("c", &[0])]) };
     assert_eq!(rearranged.check().unwrap_err().kind(), Kind::Bug);
 }

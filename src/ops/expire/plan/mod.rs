@@ -32,6 +32,8 @@ pub struct Past {
     pub retention: Retention,
     /// Versions before this one lost their files already; `None` where nobody knows.
     pub emptied_before: Option<Version>,
+    /// Versions that others may hold as current or by name.
+    pub held_elsewhere: BTreeSet<Version>,
     /// Now.
     pub now: Timestamp,
 }
@@ -108,6 +110,8 @@ pub enum Keep {
     Pinned,
     /// A streaming job goes on from it, or from one it descends from.
     Consumer,
+    /// A catalog may hold it as current or by name: it was not told of later commits.
+    HeldElsewhere,
     /// Nobody knows how old it is.
     NoTime,
     /// An older version stays, and the format forgets the oldest first.
@@ -170,6 +174,11 @@ pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
     let by_name = !wishes.versions.is_empty() && wishes.older_than.is_none() && wishes.retain_last.is_none();
     let policy = Policy::resolve(past, wishes, by_name)?;
     let tree = Tree::of(past);
+    if !wishes.unsafe_retention && past.held_elsewhere.iter().any(|version| !tree.lists(*version)) {
+        return Err(Error::refused("another metadata file, which a catalog may hold as current, names versions that are not in this one").hint(
+            "name the table by its catalog; or, if it is in none, remove that metadata file; --unsafe-retention expires versions all the same",
+        ));
+    }
     let (lines, dropped) = if by_name { (past.lines.iter().collect(), Vec::new()) } else { policy.lines(past, &tree) };
     let kept = |policy: &Policy| {
         let mut keep = HashMap::new();
@@ -187,6 +196,9 @@ pub fn plan(past: &Past, wishes: &Wishes) -> Result<Plan> {
         tree.keep_from(past, &tree.known(&wishes.pins)?, Keep::Pinned, &mut keep);
         if !wishes.unsafe_retention {
             tree.keep_from(past, &consumers(past), Keep::Consumer, &mut keep);
+            for version in &past.held_elsewhere {
+                keep.entry(*version).or_insert(Keep::HeldElsewhere);
+            }
         }
         name(past, wishes, &lines, &mut keep)?;
         Ok::<_, Error>(keep)
@@ -226,6 +238,10 @@ fn name(past: &Past, wishes: &Wishes, lines: &[&Line], keep: &mut HashMap<Versio
                     .hint("drop it first"));
             }
             Some(Keep::Pinned) => return Err(held("a version was both pinned and named to go").hint("leave one of them out")),
+            Some(Keep::HeldElsewhere) => {
+                return Err(held("a catalog may hold a version that was to go: it was not told of later commits")
+                    .hint("name the table by its catalog, or add --unsafe-retention to expire it all the same"));
+            }
             Some(Keep::Consumer) => {
                 return Err(
                     held("a streaming job goes on from a version that was to go").hint("add --unsafe-retention to expire it all the same")

@@ -32,7 +32,15 @@ fn row() -> Past {
         max_file_age_ms: None,
         max_log_age_ms: None,
     };
-    Past { versions, current: Some(Version(5)), lines: vec![line("main", 5, true)], retention, emptied_before: None, now: Timestamp(NOW) }
+    Past {
+        versions,
+        current: Some(Version(5)),
+        lines: vec![line("main", 5, true)],
+        retention,
+        emptied_before: None,
+        held_elsewhere: BTreeSet::new(),
+        now: Timestamp(NOW),
+    }
 }
 
 fn expired(past: &Past, wishes: &Wishes) -> Vec<i64> {
