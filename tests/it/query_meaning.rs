@@ -113,8 +113,9 @@ fn floats_are_compared_as_floats() {
         assert_eq!(found.join(","), expected, "{condition}");
     }
     let zeros = "(VALUES (CAST('0.0' AS DOUBLE), 1), (CAST('-0.0' AS DOUBLE), 2), (CAST('5' AS DOUBLE), 2)) AS t(d, i)";
-    let distinct = format!("SELECT count(DISTINCT d), count(DISTINCT i), count(DISTINCT CAST(d AS REAL)) AS r, count(d) FROM {zeros}");
-    assert_eq!(asked(&distinct).unwrap(), ["2,2,2,3"]);
+    let distinct = "SELECT count(DISTINCT d), count(DISTINCT i), count(d) FROM";
+    assert_eq!(asked(&format!("{distinct} {zeros}")).unwrap(), ["2,2,3"]);
+    assert_eq!(asked(&format!("{distinct} (SELECT i, CAST(d AS REAL) AS d FROM {zeros}) AS u")).unwrap(), ["2,2,3"]);
     come_to(&[("CAST('12345678901234567890.5' AS DECIMAL(38, 1)) > 12345678901234567890.4", "true"), ("0.1 + 0.2 = 0.3", "true")]);
 }
 
