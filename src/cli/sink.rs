@@ -1,4 +1,5 @@
-//! Where results go: standard output, or a file that appears when it is complete.
+//! Where results go: standard output, or a file that appears when it is complete. What is no file but a device or a pipe is written to as it is: it
+//! must not be replaced.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,6 +13,8 @@ use crate::model::OperationId;
 pub enum Sink {
     /// Standard output.
     Stdout(BufWriter<io::Stdout>),
+    /// A device or a pipe.
+    Stream(BufWriter<File>),
     /// A file under another name until it is complete.
     File(Partial),
 }
@@ -31,18 +34,40 @@ impl Sink {
         Self::Stdout(BufWriter::new(io::stdout()))
     }
 
-    /// The file `wanted`, which takes its name at the end.
+    /// The file `wanted` of `folder`, which takes its name at the end. A link is followed, a file that is replaced hands its permissions on, a device
+    /// or pipe is written to, and `-` is standard output.
     ///
     /// # Errors
     ///
     /// `Usage` if there can be no such file.
-    pub fn file(wanted: &Path, id: &OperationId) -> Result<Self> {
+    pub fn file(folder: &Path, wanted: &Path, id: &OperationId) -> Result<Self> {
+        if wanted == Path::new("-") {
+            return Ok(Self::stdout());
+        }
+        let wanted = folder.join(wanted);
         let wrong = |why: io::Error| Error::usage("the file cannot be written").about("file", wanted.display()).because(why);
-        let name = wanted.file_name().filter(|_| !wanted.is_dir());
-        let name = name.ok_or_else(|| wrong(io::Error::from(io::ErrorKind::IsADirectory)))?;
+        let there = match fs::metadata(&wanted) {
+            Ok(there) if there.is_dir() => return Err(wrong(io::Error::from(io::ErrorKind::IsADirectory))),
+            Ok(there) if !there.is_file() => {
+                let stream = File::options().write(true).open(&wanted).map_err(wrong)?;
+                return Ok(Self::Stream(BufWriter::new(stream)));
+            }
+            Ok(there) => Some(there.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(wrong(error)),
+        };
+        // A link that leads nowhere yet is not followed: nobody knows what would be made.
+        let wanted = if there.is_some() { fs::canonicalize(&wanted).map_err(wrong)? } else { wanted.clone() };
+        let is_link = there.is_none() && fs::symlink_metadata(&wanted).is_ok();
+        let name = wanted.file_name().filter(|_| !is_link);
+        let name = name.ok_or_else(|| wrong(io::Error::from(io::ErrorKind::NotFound)))?;
         let hidden = wanted.with_file_name(format!(".{}.{id}.part", name.to_string_lossy()));
         let file = File::create_new(&hidden).map_err(wrong)?;
-        Ok(Self::File(Partial { writer: BufWriter::new(file), hidden, wanted: wanted.to_path_buf(), finished: false }))
+        let partial = Partial { writer: BufWriter::new(file), hidden, wanted: wanted.clone(), finished: false };
+        if let Some(permissions) = there {
+            partial.writer.get_ref().set_permissions(permissions).map_err(wrong)?;
+        }
+        Ok(Self::File(partial))
     }
 
     /// Whether this is standard output.
@@ -91,6 +116,7 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(writer) => writer.write(bytes),
+            Self::Stream(writer) => writer.write(bytes),
             Self::File(partial) => partial.writer.write(bytes),
         }
     }
@@ -98,6 +124,7 @@ impl Write for Sink {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(writer) => writer.flush(),
+            Self::Stream(writer) => writer.flush(),
             Self::File(partial) => partial.writer.flush(),
         }
     }
@@ -123,16 +150,53 @@ mod tests {
         let wanted = folder.path().join("rows.csv");
         let names = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
         let id = OperationId("x".into());
-        let mut sink = Sink::file(&wanted, &id).unwrap();
+        let mut sink = Sink::file(folder.path(), &wanted, &id).unwrap();
         assert!(sink.put(b"1").unwrap());
         assert!(!wanted.exists());
         drop(sink);
         assert!(names().is_empty());
-        let mut sink = Sink::file(&wanted, &id).unwrap();
+        let mut sink = Sink::file(folder.path(), &wanted, &id).unwrap();
         sink.put(b"2").unwrap();
         sink.finish().unwrap();
         assert_eq!((fs::read(&wanted).unwrap(), names().len()), (b"2".to_vec(), 1));
-        assert!(Sink::file(folder.path(), &id).is_err());
-        assert!(Sink::file(&folder.path().join("none/x"), &id).is_err());
+        assert!(Sink::file(folder.path(), folder.path(), &id).is_err());
+        assert!(Sink::file(folder.path(), Path::new("none/x"), &id).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_pipes_links_and_permissions_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |name: &str| {
+            let mut sink = Sink::file(folder.path(), Path::new(name), &OperationId("x".into())).unwrap();
+            sink.put(b"rows").unwrap();
+            sink.finish().unwrap();
+        };
+        // As a link: the test must not be able to harm the device itself.
+        symlink("/dev/null", at("null")).unwrap();
+        write("null");
+        assert!(fs::symlink_metadata(at("null")).unwrap().is_symlink());
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        fs::write(at("secret"), "old").unwrap();
+        fs::set_permissions(at("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("secret", at("link")).unwrap();
+        write("link");
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert_eq!(fs::read(at("secret")).unwrap(), b"rows");
+        assert_eq!(fs::metadata(at("secret")).unwrap().permissions().mode() & 0o777, 0o600);
+        symlink("nowhere", at("broken")).unwrap();
+        assert!(Sink::file(folder.path(), Path::new("broken"), &OperationId("x".into())).is_err());
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = at("pipe");
+            move || fs::read(pipe).unwrap()
+        });
+        write("pipe");
+        assert_eq!(reader.join().unwrap(), b"rows");
+        assert!(Sink::file(folder.path(), Path::new("-"), &OperationId("x".into())).unwrap().is_stdout());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
     }
 }

@@ -14,6 +14,9 @@ use crate::wiring::System;
 /// Narrower tables are not worth wrapping.
 const NARROW: u16 = 40;
 
+/// What [`Paint`] puts around words.
+const COLOURS: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[1;31m"];
+
 /// Colours, if they are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
@@ -87,12 +90,12 @@ impl Ui {
     ///
     /// `Unavailable` if standard output cannot be written. A reader that went away (`| head`) is no error.
     pub fn text(&self, text: &str) -> Result<()> {
-        written(std::io::stdout().lock(), text)
+        written(std::io::stdout().lock(), &tame(text, self.paint))
     }
 
     /// Prints a remark on standard error. One that cannot be shown is dropped: there is nobody to tell.
     pub fn remark(&self, text: &str) {
-        let shown = written(std::io::stderr().lock(), &format!("{text}\n"));
+        let shown = written(std::io::stderr().lock(), &format!("{}\n", tame(text, self.paint_errors)));
         drop(shown);
     }
 
@@ -133,19 +136,26 @@ pub fn error_document(error: &Error) -> Value {
 
 /// The text of an error: what, where, next step.
 pub fn error_text(error: &Error, paint: Paint) -> String {
-    let mut text = format!("{} {}", paint.bad("error:"), error.message());
+    let mut text = format!("{} {}", paint.bad("error:"), visible(error.message()));
     for (key, value) in error.context() {
-        text.push_str(&format!("\n  {key}={value}"));
+        text.push_str(&format!("\n  {key}={}", visible(value)));
     }
     if let Some(cause) = error.cause() {
         text.push_str(&format!("\n  {}", paint.dim(&format!("cause={cause}"))));
     }
-    text.push_str(&format!("\n  {} {}", paint.warn("hint:"), error.next_step()));
+    text.push_str(&format!("\n  {} {}", paint.warn("hint:"), visible(error.next_step())));
     text
 }
 
-/// A table for people: `headers` over `rows`, every column but the first `texts` ones right-aligned.
+/// A table for people: `headers` over `rows`, every column but the first `texts` ones right-aligned. What is not seen is written out.
 pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell).into_owned()).collect()).collect();
+    table_of_values(headers, &rows, texts)
+}
+
+/// As [`table`], with cells of several lines or in colour: what else they hold that is not seen is the caller's to replace.
+pub fn table_of_values(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
+    let headers = headers.iter().map(|header| visible(header));
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     // A terminal that is too narrow for words (or does not know its width) gets whole lines and wraps them itself.
@@ -161,6 +171,29 @@ pub fn table(headers: &[&str], rows: &[Vec<String>], texts: usize) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt() + "\n"
+}
+
+/// `text` with control characters written out but for line ends, tabs and colours of ours: names of other people's making are part of it.
+fn tame(text: &str, paint: Paint) -> Cow<'_, str> {
+    let wild = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(wild) {
+        return Cow::Borrowed(text);
+    }
+    let mut tamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, c)) = rest.find(wild).and_then(|at| Some((rest.get(..at)?, rest.get(at..)?.chars().next()?))) {
+        tamed.push_str(before);
+        rest = rest.get(before.len()..).unwrap_or_default();
+        let colour = COLOURS.iter().copied().find(|colour| paint.on && rest.starts_with(colour));
+        if let Some(colour) = colour {
+            tamed.push_str(colour);
+        } else {
+            tamed.extend(c.escape_unicode());
+        }
+        rest = rest.get(colour.map_or(c.len_utf8(), str::len)..).unwrap_or_default();
+    }
+    tamed.push_str(rest);
+    Cow::Owned(tamed)
 }
 
 /// `text` with everything that is not seen written out (`\u{202e}`): a name must not move the cursor, recolour a terminal or turn what follows
@@ -248,6 +281,19 @@ mod tests {
     fn what_is_not_seen_is_written_out() {
         assert_eq!(visible("region=eu/ü=日本"), "region=eu/ü=日本");
         assert_eq!(visible("a\u{1b}[31mb\nc\u{202e}d"), "a\\u{1b}[31mb\\u{a}c\\u{202e}d");
+    }
+
+    #[test]
+    fn names_do_not_speak_to_the_terminal_wherever_they_are_printed() {
+        let (on, off) = (Paint { on: true }, Paint { on: false });
+        assert_eq!(tame("plain\n\tü", off), "plain\n\tü");
+        assert_eq!(tame("a\u{1b}[2Jb\rc\u{9b}d", on), "a\\u{1b}[2Jb\\u{d}c\\u{9b}d");
+        assert_eq!(tame(&on.bad("x"), on), on.bad("x"));
+        assert_eq!(tame(&on.bold("x"), off), "\\u{1b}[1mx\\u{1b}[0m");
+        let listed = table(&["a\u{1b}[31m\nb"], &[vec!["\u{202e}tag\n".into()]], 1);
+        assert!(listed.contains("a\\u{1b}[31m\\u{a}b") && listed.contains("\\u{202e}tag\\u{a}"), "{listed}");
+        let error = Error::usage("No field named \u{1b}[31mx").about("column", "\u{1b}x").hint("\u{7}y");
+        assert!(!error_text(&error, off).contains(|c: char| c.is_control() && c != '\n'));
     }
 
     #[test]

@@ -151,24 +151,24 @@ fn the_demo_does_not_touch_a_folder_that_holds_something() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+/// The verbs that the tool names in its help, in that order.
+fn verbs(folder: &Path) -> Vec<String> {
+    let help = String::from_utf8(otf(folder, &["--help"]).stdout).unwrap();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What goes on in a second line is set in further.
+    let named = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let verbs: Vec<String> = named.filter(|verb| *verb != "help").map(str::to_string).collect();
+    assert!(verbs.len() > 10, "{help}");
+    verbs
+}
+
 /// The help of every verb, as Markdown.
 fn reference(folder: &Path) -> String {
     let mut text = String::new();
-    for words in [
-        &["--help"][..],
-        &["compact", "--help"],
-        &["inspect", "--help"],
-        &["fsck", "--help"],
-        &["restore", "--help"],
-        &["tag", "--help"],
-        &["branch", "--help"],
-        &["manifests", "--help"],
-        &["query", "--help"],
-        &["demo", "--help"],
-        &["config", "--help"],
-        &["completions", "--help"],
-    ] {
-        let help = String::from_utf8(otf(folder, words).stdout).unwrap();
+    let verbs = verbs(folder);
+    let alone = vec!["--help"];
+    for words in std::iter::once(alone).chain(verbs.iter().map(|verb| vec![verb.as_str(), "--help"])) {
+        let help = String::from_utf8(otf(folder, &words).stdout).unwrap();
         // Options that every verb takes are shown once.
         let (own, _) = if words.len() == 1 { (help.as_str(), "") } else { help.split_once("\nGlobal options:").unwrap_or((&help, "")) };
         let lines: Vec<&str> = own.trim_end().lines().map(str::trim_end).collect();
@@ -189,6 +189,20 @@ fn the_reference_in_the_documentation_is_the_tools_own_help() {
         std::fs::write(&file, format!("{head}<!-- help -->\n{fresh}")).unwrap();
     } else {
         assert_eq!(tail, fresh, "docs/cli.md is stale: OTF_BLESS=1 cargo test --test it reference");
+    }
+}
+
+#[test]
+fn the_documentation_names_every_verb_that_changes_tables_with_its_plan_and_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    // These print documents of their own, or none.
+    let others = ["compact", "inspect", "fsck", "query", "demo", "config", "completions"];
+    for verb in verbs(folder.path()).iter().filter(|verb| !others.contains(&verb.as_str())) {
+        let named = format!("`{verb}`");
+        let has = |row: &&str| row.split('|').nth(1).is_some_and(|cell| cell.contains(&named)) && row.split('|').count() == 5;
+        assert!(rows.iter().any(has), "docs/cli.md has no plan and report of {verb}");
     }
 }
 

@@ -15,6 +15,22 @@ fn the_page_on_the_command_line_lists_every_finding() {
     }
 }
 
+/// The page has every member of the plans and reports of the verbs that delete files, and every word for a reason.
+#[test]
+fn the_page_on_the_command_line_has_every_member_of_plans_and_reports() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
+    let documents = [
+        serde_json::to_value(otf::ops::expire::PlanDocument::default()).unwrap(),
+        serde_json::to_value(otf::ops::expire::Report::default()).unwrap(),
+        serde_json::to_value(otf::ops::orphans::PlanDocument::default()).unwrap(),
+        serde_json::to_value(otf::ops::orphans::Report::default()).unwrap(),
+    ];
+    let kinds = documents[0]["delete"].as_object().unwrap().keys();
+    for word in documents.iter().flat_map(|document| document.as_object().unwrap().keys()).chain(kinds) {
+        assert!(page.contains(&format!("`{word}`")), "docs/cli.md does not name {word}");
+    }
+}
+
 /// P4: the page of a format names every table feature we know, with what is done about it.
 fn the_table_of_features_is(page: &str, features: &[Feature]) {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats").join(page);

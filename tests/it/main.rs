@@ -47,6 +47,7 @@ mod query;
 mod query_about;
 mod query_golden;
 mod query_inside;
+mod query_meaning;
 mod races;
 mod suite_deletes;
 mod suite_delta;

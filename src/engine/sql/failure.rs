@@ -24,10 +24,16 @@ impl Failure {
     }
 }
 
+/// Functions that other engines have for parts of dates and times.
+const PARTS: [&str; 10] = ["year", "quarter", "month", "week", "day", "hour", "minute", "second", "dayofweek", "dayofyear"];
+
 fn translate(error: &DataFusionError) -> Error {
     let wrong =
         |text: &dyn std::fmt::Display| Error::usage(format!("the query makes no sense: {text}")).hint("check names and types of columns");
     match error.find_root() {
+        DataFusionError::Plan(text) if PARTS.iter().any(|part| text.starts_with(&format!("Invalid function '{part}'"))) => {
+            wrong(&first_line(text)).hint("write date_part('hour', t) or extract(hour FROM t) for parts of dates and times")
+        }
         DataFusionError::Plan(text) | DataFusionError::Configuration(text) => wrong(&first_line(text)),
         DataFusionError::SchemaError(inner, _) => wrong(&first_line(&inner.to_string())),
         DataFusionError::SQL(..) => Error::usage("the query is not SQL that can be understood"),
@@ -38,6 +44,8 @@ fn translate(error: &DataFusionError) -> Error {
         DataFusionError::Execution(_) => {
             Error::usage("an expression of the query fails for a row").hint("check casts and arguments of functions")
         }
+        other if other.to_string().to_lowercase().contains("regex") => Error::usage("a regular expression of the query is not understood")
+            .hint("brackets and other signs that stand for themselves need a backslash"),
         _ => Error::bug("the query engine failed"),
     }
 }

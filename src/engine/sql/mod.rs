@@ -3,12 +3,16 @@
 //! Tables are [`Relation`]s: files to read, with deletes; or [`Listing`]s: rows about a table. Rows of files come from the same reader that
 //! compaction uses, and deletes are applied below every filter and limit.
 
+mod checked;
+mod coerce;
 mod explain;
 mod failure;
 mod listing;
 mod provider;
 mod prune;
 mod session;
+mod sum;
+mod times;
 
 use std::fmt::Debug;
 use std::sync::Arc;

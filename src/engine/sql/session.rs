@@ -6,21 +6,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::{StreamExt, TryStreamExt};
 use sqlparser::ast::Statement;
 
+use super::coerce::Coercions;
 use super::explain::{Explained, Scans};
 use super::failure::Failure;
 use super::listing::ListingProvider;
 use super::provider::Provider;
+use super::sum::CheckedSum;
+use super::times::InMicroseconds;
 use super::{Answer, Source, Sql};
 use crate::engine::scan::Scanner;
 use crate::error::{Error, Result};
@@ -103,8 +107,9 @@ impl DataFusionSql {
         failure: &Failure,
         scans: &Scans,
     ) -> Result<(SessionContext, LogicalPlan)> {
-        let context = SessionContext::new_with_config_rt(self.config(), self.runtime()?);
+        let mut context = SessionContext::new_with_config_rt(self.config(), self.runtime()?);
         let explain = |error| failure.explain(&error);
+        with_our_meaning(&mut context).map_err(explain)?;
         for (name, source) in tables {
             let provider: Arc<dyn TableProvider> = match source {
                 Source::Table(relation) => {
@@ -119,6 +124,17 @@ impl DataFusionSql {
         reads.verify_plan(&plan).map_err(|_| Error::refused("queries only read: this statement would do something else"))?;
         Ok((context, plan))
     }
+}
+
+/// Gives functions and operators the meaning they have over tables, where DataFusion's own is another.
+fn with_our_meaning(context: &mut SessionContext) -> datafusion::error::Result<()> {
+    let (truncate, bin) = (context.udf("date_trunc")?, context.udf("date_bin")?);
+    for function in [InMicroseconds::date_trunc(truncate), InMicroseconds::date_bin(bin)] {
+        context.register_udf(Arc::new(ScalarUDF::new_from_impl(function)))?;
+    }
+    let sum = context.udaf("sum")?;
+    context.register_udaf(Arc::new(AggregateUDF::new_from_impl(CheckedSum::new(sum))))?;
+    context.register_function_rewrite(Arc::new(Coercions))
 }
 
 #[async_trait]

@@ -44,7 +44,12 @@ impl Metadata {
 /// `NotFound` if there is none or it has expired.
 pub(super) fn find(metadata: &Metadata, at: &At) -> Result<Pin> {
     match at {
-        At::Version(Version(id)) => listed(metadata, *id).map(|snapshot| Pin { snapshot, own_schema: true }),
+        // A branch or tag may have a number for a name.
+        At::Version(Version(id)) => match listed(metadata, *id) {
+            Ok(snapshot) => Ok(Pin { snapshot, own_schema: true }),
+            Err(error) if is_reference(metadata, &id.to_string()) => by_name(metadata, &id.to_string()).map_err(|_| error),
+            Err(error) => Err(error),
+        },
         At::Time(time) => {
             let id = at_time(metadata, *time).ok_or_else(|| no_time(metadata, *time))?;
             listed(metadata, id).map(|snapshot| Pin { snapshot, own_schema: true })
@@ -62,7 +67,11 @@ fn listed(metadata: &Metadata, id: i64) -> Result<Option<i64>> {
         .about("table", &metadata.location)
         .about("snapshot", id)
         .about("snapshots_kept", count)
-        .hint("it has expired or never was: ask for a snapshot that the table still lists"))
+        .hint("it has expired or never was: ask for a snapshot that the table still lists, or for a branch or tag of that name"))
+}
+
+fn is_reference(metadata: &Metadata, name: &str) -> bool {
+    metadata.doc.get("refs").and_then(|refs| refs.get(name)).is_some()
 }
 
 /// A branch shows the table's current columns, a tag those of its snapshot, as the Java library does it.
@@ -172,6 +181,14 @@ mod tests {
         assert_eq!(columns(&At::Ref("v1".into())), ["a"]);
         assert_eq!(columns(&At::Ref("dev".into())), ["a", "b"]);
         assert_eq!(columns(&At::Version(Version(3))), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_number_is_a_snapshot_first_and_then_the_name_of_a_branch_or_tag() {
+        let metadata = metadata(&json!({"20261122": {"snapshot-id": 2, "type": "tag"}, "1": {"snapshot-id": 3, "type": "tag"}}));
+        assert_eq!(snapshot(&metadata, &At::Version(Version(20_261_122))), Some(2));
+        assert_eq!(snapshot(&metadata, &At::Version(Version(1))), Some(1));
+        assert!(find(&metadata, &At::Version(Version(12))).unwrap_err().next_step().contains("branch or tag"));
     }
 
     #[test]

@@ -5,11 +5,14 @@
 
 mod about;
 pub mod clauses;
+mod dialect;
+mod meaning;
 pub mod names;
 pub mod nesting;
 mod reads;
 mod relation;
 pub mod statement;
+mod unheeded;
 
 use std::sync::Arc;
 

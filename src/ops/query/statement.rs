@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, TypedString, VisitMut, VisitorMut,
-};
-use sqlparser::dialect::GenericDialect;
+use sqlparser::ast::{Expr, Ident, ObjectName, Query, ShowStatementIn, Statement, TableAlias, TableFactor, VisitMut, VisitorMut};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
 
 use super::clauses::{self, Clause, Clauses};
+use super::dialect::Sql;
 use super::nesting::{depth, path};
-use super::reads;
+use super::{meaning, reads, unheeded};
 use crate::error::{Error, Result};
 use crate::model::{At, Version};
 use crate::units::parse_time;
@@ -67,6 +65,7 @@ pub struct Used {
 pub fn read(request: &Request<'_>) -> Result<Parsed> {
     let (mut statement, clauses) = parse(request.sql)?;
     reads::check(&statement)?;
+    unheeded::check(&statement)?;
     let mut common = CommonNames::default();
     let _: ControlFlow<()> = statement.visit(&mut common);
     let mut resolver = Resolver { request, common: common.0, clauses, tables: Vec::new() };
@@ -81,7 +80,7 @@ pub fn read(request: &Request<'_>) -> Result<Parsed> {
 }
 
 fn parse(text: &str) -> Result<(Statement, Clauses)> {
-    let dialect = GenericDialect {};
+    let dialect = Sql;
     let unreadable = || Error::usage("the query is not SQL that can be understood");
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
@@ -152,12 +151,7 @@ impl VisitorMut for Resolver<'_> {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
-        // Nanoseconds end in 2262, and tables count microseconds: a `TIMESTAMP` that does not say what it counts is one of theirs.
-        if let Expr::Cast { data_type: DataType::Timestamp(digits @ None, _), .. }
-        | Expr::TypedString(TypedString { data_type: DataType::Timestamp(digits @ None, _), .. }) = expression
-        {
-            *digits = Some(6);
-        }
+        meaning::spell_out(expression);
         ControlFlow::Continue(())
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::options::TableArgs;
 use crate::cli::session::Session;
 use crate::cli::sink::Sink;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::{FormatName, Reference, TableVersion};
 use crate::model::{Bookkeeping, Snapshot};
 use crate::ops::inspect::plan::{Facts, judge};
@@ -85,13 +85,12 @@ pub async fn run(args: &InspectArgs, session: &Session) -> Result<u8> {
     let census = gather(version.as_ref(), engine.as_ref(), target).await?;
     let mut report = described(args, &opened, version.as_ref(), census, start).await?;
     if let Some(file) = &args.html {
-        let file = session.system.folder.join(file);
-        report.html = Some(file.display().to_string());
+        report.html = Some(session.system.folder.join(file).display().to_string());
         if session.settings.dry_run {
             session.ui.remark("a dry run writes no page");
             report.html = None;
         } else {
-            write(&html::page(&report), &file)?;
+            write(&html::page(&report), file, session)?;
         }
     }
     report.elapsed_ms = session.ms_since(start);
@@ -164,8 +163,11 @@ fn declines_statistics(snapshot: &Snapshot) -> bool {
     says("write.metadata.metrics.default", &["none", "counts"]) || says("delta.dataSkippingNumIndexedCols", &["0"])
 }
 
-fn write(page: &str, file: &Path) -> Result<()> {
-    let mut sink = Sink::file(file, &operation_id())?;
+fn write(page: &str, file: &Path, session: &Session) -> Result<()> {
+    let mut sink = Sink::file(&session.system.folder, file, &operation_id())?;
+    if sink.is_stdout() {
+        return Err(Error::usage("the page needs a file of its own: the report is on standard output").hint("give --html a file"));
+    }
     sink.put(page.as_bytes())?;
     sink.finish()
 }

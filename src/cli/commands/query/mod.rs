@@ -103,7 +103,7 @@ pub async fn run(args: &QueryArgs, session: &Session) -> Result<u8> {
     }
     let answer = query::run(&request, &opener, session.sql(&store).as_ref()).await?;
     let sink = match &args.to {
-        Some(file) => Sink::file(&session.system.folder.join(file), &system::operation_id())?,
+        Some(file) => Sink::file(&session.system.folder, file, &system::operation_id())?,
         None => Sink::stdout(),
     };
     let mut rows = writer(output, &answer.schema, sink, args.max_rows.unwrap_or(SHOWN), session)?;

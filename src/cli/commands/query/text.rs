@@ -5,7 +5,7 @@ use arrow_schema::SchemaRef;
 
 use super::sink::Sink;
 use super::{Rows, cells};
-use crate::cli::ui::{Paint, count, table};
+use crate::cli::ui::{Paint, count, table_of_values};
 use crate::error::Result;
 
 /// Longer values are cut: a table of them could not be read.
@@ -57,7 +57,7 @@ impl Rows for Lines {
     fn end(mut self: Box<Self>) -> Result<Option<String>> {
         let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let rows = self.rows.len() as u64;
-        let mut text = table(&names, &self.rows, names.len());
+        let mut text = table_of_values(&names, &self.rows, names.len());
         let plural = if rows == 1 { "" } else { "s" };
         text.push_str(&format!("{} row{plural}\n", count(rows)));
         self.sink.put(text.as_bytes())?;
