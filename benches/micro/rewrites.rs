@@ -76,6 +76,7 @@ fn output(place: &Place, codec: Codec) -> OutputSpec {
         schema: Schema { fields: fields() },
         field_ids: false,
         tolerated: Tolerated { int96: true, shredded: false },
+        calendars: false,
         matching: FieldMatching::PhysicalNames,
         row_ids: None,
         codec,

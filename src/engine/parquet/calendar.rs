@@ -124,7 +124,7 @@ pub(super) fn notes(file: &FileMetaData) -> Vec<(String, String)> {
 ///
 /// `Unsupported` if one is not.
 pub(super) fn check_same(columns: &[ArrayRef]) -> Result<()> {
-    if columns.iter().all(|column| is_same(column)) {
+    if columns.iter().all(is_same) {
         return Ok(());
     }
     let error = Error::unsupported("a file has dates or times of long ago after Spark's old calendar, and others of its group have not");

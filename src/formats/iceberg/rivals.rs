@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, SnapshotView};
 use super::metadata_files::{Why, number};
 use super::past;
 use super::table::IcebergVersion;
@@ -45,7 +45,7 @@ pub(super) async fn heads(version: &IcebergVersion) -> Result<BTreeSet<Version>>
             if rival.uuid().is_empty() || rival.uuid() == current.uuid() {
                 is_found = true;
                 heads.extend(rival.refs().map(|named| Version(named.snapshot)));
-                heads.extend(rival.current()?.and_then(|snapshot| snapshot.id()).map(Version));
+                heads.extend(rival.current()?.and_then(SnapshotView::id).map(Version));
             }
         }
         if is_found {

@@ -216,6 +216,15 @@ pub(crate) fn partition_key(partition: &Partition) -> String {
     key
 }
 
+/// Whether two values are the same to the bit: `==` takes `-0.0` for `0.0`.
+fn is_identical(one: &Datum, other: &Datum) -> bool {
+    match (one.plain(), other.plain()) {
+        (Datum::Float(a), Datum::Float(b)) => a.to_bits() == b.to_bits(),
+        (Datum::Double(a), Datum::Double(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
+}
+
 /// Partitions of one manifest, each made once.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
@@ -231,7 +240,7 @@ impl Interner {
     pub(crate) fn partition(&mut self, spec: &Spec, tuple: &[Datum]) -> Result<(Arc<Partition>, Arc<str>)> {
         if let Some((last, partition, key)) = &self.last
             && last.len() == tuple.len()
-            && last.iter().zip(tuple).all(|(last, now)| last.is_identical(now))
+            && last.iter().zip(tuple).all(|(last, now)| is_identical(last, now))
         {
             return Ok((Arc::clone(partition), Arc::clone(key)));
         }

@@ -42,15 +42,6 @@ impl Datum {
         }
     }
 
-    /// Whether this is `other` to the bit: `==` takes `-0.0` for `0.0`.
-    pub(crate) fn is_identical(&self, other: &Self) -> bool {
-        match (self.plain(), other.plain()) {
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Double(a), Self::Double(b)) => a.to_bits() == b.to_bits(),
-            (a, b) => a == b,
-        }
-    }
-
     /// Whether this is null.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.plain(), Self::Null)
