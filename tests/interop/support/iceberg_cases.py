@@ -107,8 +107,6 @@ CASES = (
         "DELETE FROM {t} WHERE id = 62"), files_after=1, blind=VECTORS),
 )
 
-#: Manifests do not say which data file a position-delete file in Avro is for.
-AVRO_DELETES = {"v2_position_deletes": 6, "v2_position_deletes_partitioned": 10}
 PARQUET_ALONE = "reads Parquet data files alone"
 
 
@@ -116,9 +114,7 @@ def _written_in(data_format: str, case: Case) -> Case:
     """The same table with data files and position deletes in another format."""
     create = case.statements[0].replace("TBLPROPERTIES (", f"TBLPROPERTIES ('write.format.default'='{data_format}', ")
     blind = {**case.blind, **{name: PARQUET_ALONE for name in ("pyiceberg", "duckdb", "chdb")}}
-    left = AVRO_DELETES.get(case.name, 0) if data_format == "avro" else 0
-    return replace(case, name=f"{case.name}_{data_format}", statements=(create, *case.statements[1:]), blind=blind,
-                   deletes_after=left)
+    return replace(case, name=f"{case.name}_{data_format}", statements=(create, *case.statements[1:]), blind=blind)
 
 
 #: What a data file's format could change.

@@ -36,8 +36,6 @@ class Case:
     files_after: int
     #: Readers that cannot read the feature, each with the reason.
     blind: Mapping[str, str] = field(default_factory=dict)
-    #: Delete files that are left because nothing but their contents says that they apply to no live file.
-    deletes_after: int = 0
     #: Spark's expressions for the stable identity of a row, if the table has one.
     row_ids: tuple[str, ...] = ()
     #: `ice` (path table) or `sql` (JDBC catalog); Delta tables are always read by path.
