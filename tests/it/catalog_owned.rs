@@ -21,10 +21,12 @@ use crate::support::timeline::{ROOT, Timeline, list_key, path};
 use crate::support::workbench::runtime;
 
 const FIRST: &str = "00001-1f0c8a52-9b5b-4c39-8f8b-0d0c4f1a2b3c.metadata.json";
+/// What a catalog's writer made while others went on in the folder.
+const THEIRS: i64 = 4;
 const SECOND: &str = "00002-2a7e6b10-5a0e-4d1d-a3a1-7d1e2f3a4b5c.metadata.json";
 
 /// Files by their keys, and metadata files by their names.
-async fn lay_out(timeline: &Timeline, documents: &[(&str, Json)]) -> Arc<dyn ObjectStore> {
+async fn lay_out(timeline: &Timeline, documents: &[(impl AsRef<str>, Json)]) -> Arc<dyn ObjectStore> {
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let put = async |key: &str, bytes: Vec<u8>| {
         memory.put(&Path::parse(format!("{ROOT}/{key}")).unwrap(), PutPayload::from(bytes)).await.unwrap();
@@ -33,7 +35,7 @@ async fn lay_out(timeline: &Timeline, documents: &[(&str, Json)]) -> Arc<dyn Obj
         put(key, bytes.to_vec()).await;
     }
     for (name, document) in documents {
-        put(&format!("metadata/{name}"), document.to_string().into_bytes()).await;
+        put(&format!("metadata/{}", name.as_ref()), document.to_string().into_bytes()).await;
     }
     memory
 }
@@ -83,6 +85,21 @@ fn story() -> (Timeline, Json, Timeline) {
     (timeline, catalogs, after)
 }
 
+/// The same, and the catalog's writer went on from its own state meanwhile: the snapshot [`THEIRS`].
+async fn forked() -> (Timeline, Vec<(String, Json)>) {
+    let (mut timeline, catalogs, after) = story();
+    assert_eq!(timeline.append(Some(2), 10), THEIRS);
+    timeline.name("main", THEIRS, true);
+    let (second, third) = (ours(2).await, ours(3).await);
+    let documents = vec![
+        (FIRST.to_string(), catalogs),
+        (second.clone(), logged(&after, &[FIRST], 5)),
+        (third, logged(&after, &[FIRST, &second], 6)),
+        (SECOND.to_string(), logged(&timeline, &[FIRST], 9)),
+    ];
+    (timeline, documents)
+}
+
 #[test]
 fn expiry_by_folder_keeps_the_snapshot_that_a_catalog_may_hold_as_current() {
     runtime().block_on(async {
@@ -121,16 +138,7 @@ fn what_a_catalogs_newest_file_no_longer_names_goes() {
 #[test]
 fn expiry_is_refused_where_a_catalog_may_have_gone_another_way() {
     runtime().block_on(async {
-        let (mut timeline, catalogs, after) = story();
-        let theirs = timeline.append(Some(2), 10);
-        timeline.name("main", theirs, true);
-        let (second, third) = (ours(2).await, ours(3).await);
-        let documents = [
-            (FIRST, catalogs),
-            (second.as_str(), logged(&after, &[FIRST], 5)),
-            (third.as_str(), logged(&after, &[FIRST, &second], 6)),
-            (SECOND, logged(&timeline, &[FIRST], 9)),
-        ];
+        let (timeline, documents) = forked().await;
         let store = lay_out(&timeline, &documents).await;
         let before = keys(&store).await;
         let error = expire(&store, &safely(7)).await.unwrap_err();
@@ -142,18 +150,10 @@ fn expiry_is_refused_where_a_catalog_may_have_gone_another_way() {
 #[test]
 fn orphans_by_folder_keep_what_a_catalog_may_hold_as_current() {
     runtime().block_on(async {
-        let (mut timeline, catalogs, after) = story();
-        let theirs = timeline.append(Some(2), 10);
-        timeline.name("main", theirs, true);
-        let (second, third) = (ours(2).await, ours(3).await);
-        let documents = [
-            (FIRST, catalogs),
-            // Lost to the first, long ago: nothing of it is needed since the second.
-            ("00001-0b.metadata.json", logged(&after, &[], 4)),
-            (second.as_str(), logged(&after, &[FIRST], 5)),
-            (third.as_str(), logged(&after, &[FIRST, &second], 6)),
-            (SECOND, logged(&timeline, &[FIRST], 9)),
-        ];
+        let (timeline, mut documents) = forked().await;
+        let theirs = THEIRS;
+        // Lost to the first, long ago: nothing of it is needed since the second.
+        documents.push(("00001-0b.metadata.json".into(), logged(&timeline, &[], 4)));
         for lacks_list in [false, true] {
             let store = lay_out(&timeline, &documents).await;
             if lacks_list {
