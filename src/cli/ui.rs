@@ -106,7 +106,7 @@ impl Ui {
     /// As [`Self::text`].
     pub fn json(&self, document: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(|error| Error::bug("a result has no JSON form").because(error))?;
-        self.text(&format!("{text}\n"))
+        written(std::io::stdout().lock(), &format!("{}\n", tame_json(&text)))
     }
 
     /// Prints an error where the reader looks for it: JSON on standard output, text on standard error. Whoever asks for a Parquet file is a machine.
@@ -193,6 +193,23 @@ fn tame(text: &str, paint: Paint) -> Cow<'_, str> {
         rest = rest.get(colour.map_or(c.len_utf8(), str::len)..).unwrap_or_default();
     }
     tamed.push_str(rest);
+    Cow::Owned(tamed)
+}
+
+/// The JSON `text` with the control characters that JSON allows as they are written out as it writes out others. They are in strings alone.
+fn tame_json(text: &str) -> Cow<'_, str> {
+    let wild = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+    if !text.contains(wild) {
+        return Cow::Borrowed(text);
+    }
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if wild(c) {
+            tamed.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            tamed.push(c);
+        }
+    }
     Cow::Owned(tamed)
 }
 
@@ -294,6 +311,15 @@ mod tests {
         assert!(listed.contains("a\\u{1b}[31m\\u{a}b") && listed.contains("\\u{202e}tag\\u{a}"), "{listed}");
         let error = Error::usage("No field named \u{1b}[31mx").about("column", "\u{1b}x").hint("\u{7}y");
         assert!(!error_text(&error, off).contains(|c: char| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn json_stays_json_whatever_names_hold() {
+        let names = json!({"a\u{7f}": "b\u{85}\u{1b}\n\u{2028}é"});
+        let text = serde_json::to_string(&names).unwrap();
+        let tamed = tame_json(&text);
+        assert!(!tamed.contains(char::is_control), "{tamed}");
+        assert_eq!(serde_json::from_str::<Value>(&tamed).unwrap(), names);
     }
 
     #[test]

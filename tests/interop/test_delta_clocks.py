@@ -124,6 +124,27 @@ def test_after_a_vacuum_expire_finds_no_file(name: str, otf: Otf, make: Maker, r
     require_equal(last, multiset(readers.read_spark(table)), name)
 
 
+@pytest.mark.parametrize("name", ["vectors", "columns"])
+def test_vacuum_finds_nothing_where_the_log_went_first(name: str, otf: Otf, make: Maker, readers: Readers) -> None:
+    """What was removed is named by a checkpoint alone, and no version that is listed has anything to lose: it goes all the same."""
+    table = made(name, "log_first", make)
+    last = multiset(readers.read_spark(table))
+    readers.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    everything = ("--older-than", "0s", "--unsafe-retention", "--yes", *DOCUMENT)
+    first = run(otf, "expire", table.reference, "--metadata-only", *everything)
+    assert first["outcome"] == "landed" and first["report"]["deleted"]["data"] == 0, first
+    forget_caches(readers)
+    found = vacuum(readers, table, "RETAIN 0 HOURS DRY RUN")
+    assert found, "there is something to delete"
+    report = run(otf, "expire", table.reference, *everything)["report"]
+    assert (report["expired"], report["emptied"]) == ([], []), report
+    assert report["deleted"]["data"] + report["deleted"]["deletion_vectors"] == len(found), (report, found)
+    forget_caches(readers)
+    assert vacuum(readers, table, "RETAIN 0 HOURS DRY RUN") == []
+    assert run(otf, "expire", table.reference, *everything)["outcome"] == "nothing-to-do"
+    require_equal(last, readers.agreed(table, Case(name, (), 0, blind=BLIND.get(name, {}))), name)
+
+
 def rows_now(readers: Readers, table: Table) -> Counter[str]:
     """The rows as Spark reads them from sums of commits."""
     readers.spark.conf.set("spark.databricks.delta.deltaLog.minorCompaction.useForReads", "true")

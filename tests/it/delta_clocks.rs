@@ -80,16 +80,12 @@ async fn judge(history: &DeltaHistory, (files, log): (i64, i64), last: usize, th
     let store = history.lay_out().await;
     let wishes = Wishes { retain_last: Some(last as u64), unsafe_retention: true, ..Wishes::default() };
     let ages = [(files, files.max(log), None), (then, then, Some(Cutoff::Age(then * DAY)))];
-    let (mut kept, mut listed) = (history.all_files(), 0);
+    let mut kept = history.all_files();
     for (files, log, older_than) in ages {
         let options = options(Wishes { older_than, ..wishes.clone() });
         let (oldest, whole) = (history.oldest_kept(log * DAY, last), history.oldest_kept(files * DAY, last));
         let before = kept.clone();
-        // Where no version goes or is emptied, nobody looks for what removals that are dated late have left.
-        if oldest.max(whole) > listed {
-            kept = kept.intersection(&history.files_kept(whole, NOON - files * DAY)).cloned().collect();
-        }
-        listed = oldest;
+        kept = kept.intersection(&history.files_kept(whole, NOON - files * DAY)).cloned().collect();
         let done = expire_delta(&store, 1, "an-operation", &options).await.unwrap();
         let (data, others) = keys(&store).await;
         assert_eq!(data, kept, "{done:?}");
@@ -134,10 +130,10 @@ proptest! {
     }
 }
 
-/// The removal in the fifth version is dated nineteen days late: the run that forgets that version finds the file removed too recently. A later one to which
-/// it is old enough, and which has no version to forget or to empty, does not look for it; one that has will.
+/// The removal in the fifth version is dated nineteen days late: the run that forgets that version finds the file removed too recently. The next one to which
+/// it is old enough takes it, although no version is left to forget or to empty.
 #[test]
-fn a_file_whose_removal_is_dated_late_stays_until_versions_go_again() {
+fn a_file_whose_removal_is_dated_late_goes_when_that_is_old_enough() {
     let appends = [(Step::Append, 6), (Step::Append, 2), (Step::Append, 2), (Step::Append, 3)];
     let rest = [(Step::Remove(0, 19), 7), (Step::Append, 0), (Step::Append, 0), (Step::Update(293), 3)];
     let configuration = json!({
@@ -154,7 +150,7 @@ fn a_file_whose_removal_is_dated_late_stays_until_versions_go_again() {
             .await
             .unwrap();
         assert!(keys(&store).await.0.contains("file-1.parquet"));
-        let shorter = Wishes { retain_last: Some(3), older_than: Some(Cutoff::Age(17 * DAY)), unsafe_retention: true, ..Wishes::default() };
+        let shorter = Wishes { retain_last: Some(4), older_than: Some(Cutoff::Age(17 * DAY)), unsafe_retention: true, ..Wishes::default() };
         expire_delta(&store, 1, "an-operation", &options(shorter)).await.unwrap();
         assert!(!keys(&store).await.0.contains("file-1.parquet"));
     });

@@ -105,6 +105,47 @@ fn after_a_vacuum_by_another_tool_no_file_is_left_to_go() {
     });
 }
 
+/// Where the log was cleaned up before the files went, by another tool or by `--metadata-only`, what was removed is only in a checkpoint: it goes by its
+/// own clock, although no version that is listed loses anything. Change data is named by commits alone; `orphans` finds it.
+#[test]
+fn files_that_only_a_checkpoint_still_calls_removed_go_too() {
+    runtime().block_on(async {
+        let mut history = history();
+        history.configuration =
+            json!({"delta.checkpointInterval": "4", "delta.logRetentionDuration": "interval 100 days", "delta.deletedFileRetentionDuration": "interval 100 days"});
+        let wishes = || Wishes { older_than: Some(Cutoff::Age(15 * DAY)), unsafe_retention: true, ..Wishes::default() };
+        for by_us in [false, true] {
+            let store = history.lay_out().await;
+            if by_us {
+                let only_metadata = Options { metadata_only: true, ..options(wishes()) };
+                let done = expire_delta(&store, 1, "an-operation", &only_metadata).await.unwrap();
+                assert_eq!((done.report.expired.join(","), done.report.emptied.len()), ("0,1,2,3".into(), 0));
+            } else {
+                for version in 0..4 {
+                    let commit = format!("{ROOT}/_delta_log/{version:020}.json");
+                    store.delete(&object_store::path::Path::parse(commit).unwrap()).await.unwrap();
+                }
+            }
+            assert_eq!(keys(&store).await.0, history.all_files());
+            let plan = dry_run_of(&delta(&store), &store, &options(wishes())).await.unwrap();
+            assert!(!plan.is_empty() && plan.expired.is_empty() && plan.emptied.is_empty(), "{plan:?}");
+            assert_eq!(plan.files.len(), 4, "{:?}", plan.files);
+            let done = expire_delta(&store, 1, "an-operation", &options(wishes())).await.unwrap();
+            assert_eq!((done.outcome, done.report.expired.len(), done.report.emptied.len()), (Outcome::Landed, 0, 0), "{done:?}");
+            let mut kept = history.files_kept(4, NOON - 15 * DAY);
+            kept.extend(names(&["_change_data/cdc-2.parquet", "_change_data/cdc-3.parquet"]));
+            assert_eq!(keys(&store).await.0, kept, "{done:?}");
+            for version in 4..=7 {
+                assert!(is_whole(&history, &store, version).await, "{version}");
+            }
+            let (again, calls) = quiet_run(&store, &options(wishes())).await;
+            assert_eq!(again.outcome, Outcome::NothingToDo);
+            let others = calls.iter().find(|(operation, _)| !matches!(*operation, "get" | "list" | "ranges"));
+            assert!(others.is_none_or(|(_, key)| key.ends_with(STATE)), "neither a write nor a look at a file: {others:?}");
+        }
+    });
+}
+
 #[test]
 fn the_last_versions_keep_their_files_and_a_pinned_one_too() {
     runtime().block_on(async {

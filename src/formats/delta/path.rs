@@ -1,12 +1,28 @@
 //! Paths of the log: URIs, relative to the table or absolute, percent-encoded (protocol, "Add File and Remove File").
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::error::{Error, Result};
 use crate::location::Location;
 
-/// What stays as it is in a path we write. Everything else is encoded: every reader decodes once, so the safest spelling is the most encoded one.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b'=');
+/// The ASCII that is encoded in a path we write: what `java.net.URI` quotes in a path, and colons, which could be taken for the end of a scheme.
+const QUOTED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b':')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The place that `raw` of the log means for a table at `root`.
 ///
@@ -33,9 +49,26 @@ pub(super) fn resolve(root: &Location, raw: &str) -> Result<Location> {
 /// How the log spells `place` of a table at `root`: relative where it lies below it, absolute otherwise.
 pub(super) fn spell(root: &Location, place: &Location) -> String {
     match place.relative_to(root) {
-        Some(relative) => utf8_percent_encode(relative, ENCODED).to_string(),
-        None => format!("{}://{}/{}", place.scheme(), place.authority(), utf8_percent_encode(place.path(), ENCODED)),
+        Some(relative) => encode(relative),
+        None => format!("{}://{}/{}", place.scheme(), place.authority(), encode(place.path())),
     }
+}
+
+/// `path` just as Hadoop spells a path as a URI. Any spelling that decodes to `path` is read, but Spark's `VACUUM` compares this one, as text, with the
+/// log's: a live file whose path in the log has more of it encoded, or less, is a stray to it and is deleted.
+fn encode(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        let mut buffer = [0; 4];
+        let text = c.encode_utf8(&mut buffer);
+        // Beyond ASCII, what is neither a space nor a control stays as it is.
+        if c.is_ascii() || c.is_whitespace() || c.is_control() {
+            out.extend(utf8_percent_encode(text, QUOTED));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Whether `raw` means the same place whatever the table's root.
@@ -66,6 +99,15 @@ mod tests {
         assert_eq!(place.path(), "t/p=a b%3A🦊/x.parquet");
         assert_eq!(resolve(&root(), &spell(&root(), &place)).unwrap(), place);
         assert_eq!(resolve(&root(), "p=a b%253A🦊/x.parquet").unwrap(), place);
+    }
+
+    #[test]
+    fn a_path_is_spelled_as_hadoop_spells_it() {
+        let spelled = |path: &str| spell(&root(), &root().join(path).unwrap());
+        let kept = "azAZ09-_.!~*'()@&=+$,;/é/e\u{301}/中🦊\u{ad}\u{200b}\u{feff}";
+        assert_eq!(spelled(kept), kept);
+        assert_eq!(spelled("a \"#%<>?[\\]^`{|}:"), "a%20%22%23%25%3C%3E%3F%5B%5C%5D%5E%60%7B%7C%7D%3A");
+        assert_eq!(spelled("\u{1}\t\n\u{7f}\u{85}\u{a0}\u{2028}\u{3000}"), "%01%09%0A%7F%C2%85%C2%A0%E2%80%A8%E3%80%80");
     }
 
     #[test]

@@ -175,11 +175,11 @@ impl PlanDocument {
     }
 
     /// Whether nothing goes.
-    pub const fn is_empty(&self) -> bool {
-        self.expired.is_empty() && self.emptied.is_empty() && self.references.is_empty() && self.unused.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.only_empties() && self.emptied.is_empty() && self.delete.0.values().all(|files| *files == 0)
     }
 
-    /// Whether nothing goes but files of versions that stay listed.
+    /// Whether nothing goes but files of versions that stay listed, or that were forgotten before.
     const fn only_empties(&self) -> bool {
         self.expired.is_empty() && self.references.is_empty() && self.unused.is_empty()
     }

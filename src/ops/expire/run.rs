@@ -110,12 +110,14 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
     let planned = examine(table, options, parts).await?;
     let root = table.location();
     let mut shown = PlanDocument::new(&planned.plan, &planned.forget, planned.unused.clone());
-    if shown.only_empties() && !shown.is_empty() && nothing_goes(table, &planned, options, parts).await? {
+    let has_files = planned.forget.emptied.is_some();
+    let is_idle = shown.only_empties() && (!has_files || nothing_goes(table, &planned, options, parts).await?);
+    if is_idle {
         shown.emptied.clear();
     }
     let leftovers_removed = match leftovers::clean(parts, root, &*planned.base).await {
         Ok(count) => count,
-        Err(error) if shown.is_empty() => {
+        Err(error) if is_idle => {
             parts.progress.remark(&format!("what an earlier run left behind could not be removed: {error}"));
             0
         }
@@ -125,7 +127,7 @@ pub async fn execute(table: &dyn Table, operation: &OperationId, options: &Optio
     let report = Report { leftovers_removed, ..Report::default() };
     let before = planned.before;
     let mut finished = Finished { outcome: Outcome::NothingToDo, base_version, before, after: before, plan: shown, report, error: None };
-    if finished.plan.is_empty() {
+    if is_idle {
         return Ok(finished);
     }
     let folders = Places::new(planned.base.metadata_folders(), Vec::new());
@@ -283,7 +285,7 @@ impl Landed<'_> {
         (report.failed, report.failures) = (deleted.failed, deleted.failures);
         if deleted.failed > 0 {
             finished.outcome = Outcome::Partial;
-        } else if let Some(whole) = written.still.whole.filter(|_| !written.still.emptied.is_empty()) {
+        } else if let Some(whole) = written.still.whole.filter(|_| written.still.forget.emptied.is_some()) {
             note(self.parts, self.table, &written.seen, whole).await;
         }
         leftovers::withdraw(self.parts, announced).await;

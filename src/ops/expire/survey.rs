@@ -74,8 +74,7 @@ pub(super) struct Seen {
 
 /// What is to be forgotten by a plan. With `metadata_only` files with rows stay, whatever their age.
 pub(super) fn forget(plan: &Plan, options: &Options) -> Forget {
-    let emptied =
-        plan.emptied.as_ref().filter(|emptied| !(options.metadata_only || plan.expired.is_empty() && emptied.versions.is_empty()));
+    let emptied = plan.emptied.as_ref().filter(|emptied| !(options.metadata_only || plan.expired.is_empty() && emptied.is_done()));
     let references = plan.references.iter().map(|line| line.name.clone()).collect();
     Forget { versions: gone(plan), references, unused_rules: false, emptied: emptied.map(|emptied| emptied.bounds) }
 }

@@ -23,6 +23,8 @@ class Table:
     reference: str
     #: SQLite file of the catalog that holds the table, if one does.
     catalog: Optional[Path] = None
+    #: The current Iceberg metadata file, where neither a catalog nor the numbers of the files tell.
+    metadata: Optional[Path] = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ def local_path(location: str) -> Path:
 
 
 def metadata_file(table: Table) -> Path:
-    """The current Iceberg metadata file: from the catalog, or the highest number in the folder."""
+    """The current Iceberg metadata file: the one that is known, the catalog's, or that with the highest number in the folder."""
+    if table.metadata:
+        return table.metadata
     if table.catalog:
         namespace, name = table.spark.split(".")[-2:]
         with sqlite3.connect(table.catalog) as db:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 import pyarrow as pa
 
@@ -19,7 +20,8 @@ START_SECONDS = 180
 
 CATALOGS = {
     "ice": ("connector.name=iceberg", "iceberg.catalog.type=TESTING_FILE_METASTORE", "iceberg.register-table-procedure.enabled=true"),
-    "delta": ("connector.name=delta_lake", "hive.metastore=file", "delta.register-table-procedure.enabled=true"),
+    "delta": ("connector.name=delta_lake", "hive.metastore=file", "delta.register-table-procedure.enabled=true",
+              "delta.vacuum.min-retention=0s"),
 }
 
 
@@ -83,16 +85,38 @@ class Trino:
         cursor.execute(statement)
         return list(cursor.fetchall())
 
+    @contextlib.contextmanager
+    def _registered(self, table: Table, scheme: str = "file") -> Iterator[str]:
+        """The table's name in Trino, for a while."""
+        catalog, name = "delta" if table.format == "delta" else "ice", f"t{next(self.names)}"
+        chosen = "" if table.format == "delta" else f", '{metadata_file(table).name}'"
+        self.run(f"CALL {catalog}.system.register_table('db', '{name}', '{scheme}://{table.root}'{chosen})")
+        yield f"{catalog}.db.{name}"
+        self.run(f"CALL {catalog}.system.unregister_table('db', '{name}')")
+
+    def vacuum(self, table: Table) -> None:
+        """Removes what no version refers to, whatever its age. Listings of `file:` locations come back as `local:`, which it does not take."""
+        with self._registered(table, "local") as name:
+            self.run(f"CALL delta.system.vacuum('db', '{name.rsplit('.', 1)[1]}', '0s')")
+
+    def digest(self, table: Table) -> str:
+        """How many rows there are, and a sum over all of them in which their order does not count."""
+        with self._registered(table) as name:
+            columns = ", ".join(_quoted(row[0]) for row in self.run(f"DESCRIBE {name}"))
+            count, digest = self.run(f"SELECT count(*), checksum(ROW({columns})) FROM {name}")[0]
+        return f"{count} rows, {digest.hex() if digest else None}"
+
     def read(self, table: Table, schema: pa.Schema) -> pa.Table:
         """The current rows, in the Arrow types that another reader gave the columns; Trino knows names in small letters only."""
-        name, catalog = f"t{next(self.names)}", "delta" if table.format == "delta" else "ice"
-        chosen = "" if table.format == "delta" else f", '{metadata_file(table).name}'"
-        self.run(f"CALL {catalog}.system.register_table('db', '{name}', 'file://{table.root}'{chosen})")
-        columns = ", ".join('"{}"'.format(field.name.replace('"', '""')) for field in schema)
-        rows = self.run(f"SELECT {columns} FROM {catalog}.db.{name}")
-        self.run(f"CALL {catalog}.system.unregister_table('db', '{name}')")
+        with self._registered(table) as name:
+            columns = ", ".join(_quoted(field.name) for field in schema)
+            rows = self.run(f"SELECT {columns} FROM {name}")
         arrays = [pa.array([_value(row[i], field.type) for row in rows], field.type) for i, field in enumerate(schema)]
         return pa.table(arrays, schema=pa.schema([field.with_nullable(True) for field in schema]))
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _value(value: Any, kind: pa.DataType) -> Optional[Any]:

@@ -131,15 +131,23 @@ pub struct DroppedLine {
     pub is_branch: bool,
 }
 
-/// Versions that stay listed and lose the files that only they needed.
+/// Versions that lose the files that only they needed: those that stay listed, and those that the log leads to no more while a checkpoint still
+/// names what was removed from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emptying {
-    /// Those of which it is not known that they lost them already, oldest first, with their times.
+    /// Those that are listed and of which it is not known that they lost them already, oldest first, with their times.
     pub versions: Vec<(Version, Option<Timestamp>)>,
     /// Which files go.
     pub bounds: Emptied,
     /// When the oldest version was made that keeps its files.
     pub made: Option<Timestamp>,
+}
+
+impl Emptying {
+    /// Whether every version before the oldest that is whole is known to have lost its files, or there is none.
+    pub fn is_done(&self) -> bool {
+        self.bounds.before.0 <= 0 || self.bounds.since.is_some_and(|since| since >= self.bounds.before)
+    }
 }
 
 /// What goes and what stays.
@@ -149,7 +157,7 @@ pub struct Plan {
     pub expired: Vec<(Version, Option<Timestamp>)>,
     /// Branches and tags that go.
     pub references: Vec<DroppedLine>,
-    /// Versions that stay listed and lose their files, where the format keeps files for another time than its log.
+    /// Versions that lose their files, where the format keeps files for another time than its log.
     pub emptied: Option<Emptying>,
     /// How many versions stay, by the first reason that was found.
     pub kept: BTreeMap<Keep, u64>,
@@ -158,9 +166,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether nothing goes.
+    /// Whether nothing goes, and no file has to be looked for.
     pub fn is_empty(&self) -> bool {
-        self.expired.is_empty() && self.references.is_empty() && self.emptied.as_ref().is_none_or(|emptied| emptied.versions.is_empty())
+        self.expired.is_empty() && self.references.is_empty() && self.emptied.as_ref().is_none_or(Emptying::is_done)
     }
 }
 

@@ -253,3 +253,23 @@ fn files_of_versions_that_stay_listed_go_by_an_age_of_their_own() {
     assert_eq!(emptied(&past, &Wishes::default()), Some((vec![2, 3, 4], 5, 7)), "less than a week has to be asked for");
     assert_eq!(emptied(&past, &unsafely(Wishes::default())), Some((vec![2, 3, 4], 5, 0)));
 }
+
+#[test]
+fn what_was_removed_from_versions_that_are_listed_no_more_is_looked_for_once() {
+    let mut past = row();
+    past.retention.max_log_age_ms = Some(100 * DAY);
+    past.retention.max_age_ms = 100 * DAY;
+    past.retention.max_file_age_ms = Some(100 * DAY);
+    assert_eq!(emptied(&past, &Wishes::default()), Some((vec![], 1, 100)));
+    assert!(!plan(&past, &Wishes::default()).unwrap().is_empty(), "a version that is not listed had files, as far as is known");
+    past.emptied_before = Some(Version(1));
+    assert!(plan(&past, &Wishes::default()).unwrap().is_empty());
+    past.emptied_before = None;
+    past.versions.iter_mut().for_each(|entry| {
+        entry.version.0 -= 1;
+        entry.parent = entry.parent.map(|parent| Version(parent.0 - 1));
+    });
+    past.lines.iter_mut().for_each(|line| line.head.0 -= 1);
+    past.current = past.current.map(|version| Version(version.0 - 1));
+    assert!(plan(&past, &Wishes::default()).unwrap().is_empty(), "nothing is older than the first version");
+}
