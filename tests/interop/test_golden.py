@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -30,11 +31,14 @@ OLD = 10 * 86400
 DELTA, IMPALA = "delta/delta-io__delta", "iceberg/apache__impala"
 ROUNDED = "Trino keeps milliseconds: it cuts those of 12 bytes off and rounds those of 8, which rewritten files have"
 NO_DEFAULTS = "columns that an Avro file lacks are null, not what their initial default says"
-#: Who reads the original wrongly, and why: what it reads afterwards is not judged by that.
+NAMES_FOR_IDS = "columns are looked up by name although the table maps them by id"
+#: Who reads the original wrongly, and why: afterwards it reads what the others read, or the same as before while the cause is still there.
 MISREAD = {
     (f"{DELTA}-kernel-rs/data__compacted-log-files-table", "spark"): "a sum of commits that only strings them together has files twice",
     (f"{DELTA}-kernel-rs/data__timestamp-truncation-stats", "trino"): ROUNDED,
     (f"{DELTA}-rs/delta-checkpoint-stats-optional", "trino"): ROUNDED,
+    **{("delta/dremio__dremio-oss/columnMappingConvertedIceberg", name): NAMES_FOR_IDS for name in ("deltalake", "duckdb", "chdb")},
+    ("delta/findepi__trino/databricks73__pruning__parquet_struct_statistics", "deltalake"): "times of 12 bytes after 2262 wrap around",
     (f"{IMPALA}/iceberg_v3__iceberg_v3_default_value_avro", "chdb"): NO_DEFAULTS,
     (f"{IMPALA}/iceberg_v3__iceberg_v3_default_value_avro", "trino"): NO_DEFAULTS,
 }
@@ -155,17 +159,19 @@ def run(otf: Otf, case: Any, table: Table, verb: str, *options: str) -> str:
 def require_same(case: Any, what: str, before: dict[str, Any], after: dict[str, Any]) -> None:
     """Whoever read the table before reads the same now."""
     wrong = []
+    right = next((was for name, was in before.items() if isinstance(was, Counter) and (case.name, name) not in MISREAD), None)
     for name, was in before.items():
         if isinstance(was, Exception):
             report(f"{case.name}\t{what}\t{name}\tblind\t{told(was)}")
             continue
-        if (case.name, name) in MISREAD:
-            continue
         now = after.get(name)
+        if (case.name, name) in MISREAD and now != was:
+            # Sums over rows can be compared with those of the same engine alone.
+            was = right if isinstance(was, Counter) else now
         verdict = told(now) if isinstance(now, Exception) else "equal" if was == now else "differs"
         report(f"{case.name}\t{what}\t{name}\t{verdict}")
         if verdict != "equal":
-            listed = hasattr(was, "total") and hasattr(now, "total")
+            listed = isinstance(was, Counter) and isinstance(now, Counter)
             wrong.append(f"{name}: {difference(was, now) if listed else f'{was}, then {verdict}'}")
     assert not wrong, wrong
 

@@ -193,6 +193,7 @@ fn an_expiry_of_a_log_that_is_struck_at_any_call_keeps_what_stays_and_the_next_o
                 .map(log)
                 .into();
         wanted.extend((0..4).map(|n| format!("p={}/file-{n}.parquet", if n % 2 == 0 { "a" } else { "b" })));
+        wanted.push("_otf/emptied.state".into());
         wanted.sort();
         assert_eq!(expected, wanted, "every file is live in version 4");
         let kept = [rows_at(&original, &before, 4).await.unwrap(), rows_at(&original, &before, 5).await.unwrap()];
@@ -241,6 +242,7 @@ fn files_that_only_forgotten_versions_had_are_deleted() {
             "_delta_log/00000000000000000005.checkpoint.parquet",
             "_delta_log/00000000000000000005.json",
             "_delta_log/_last_checkpoint",
+            "_otf/emptied.state",
             "p=a/file-0.parquet",
             "p=b/file-1.parquet",
         ];
