@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pyarrow as pa
 import pytest
@@ -30,7 +30,10 @@ MANY = 50_000
 OLD = 10 * 86400
 DELTA, IMPALA = "delta/delta-io__delta", "iceberg/apache__impala"
 ROUNDED = "Trino keeps milliseconds: it cuts those of 12 bytes off and rounds those of 8, which rewritten files have"
-NO_DEFAULTS = "columns that an Avro file lacks are null, not what their initial default says"
+NO_DEFAULTS = "columns that a file lacks are null, not what their initial default says"
+#: Readers that never come back from a table.
+HANG = {"big_query_error": ("chdb",)}
+DEFAULTS = ("iceberg_v3_all_types", "iceberg_v3_default_value", "iceberg_v3_default_value_avro", "test_default_part")
 NAMES_FOR_IDS = "columns are looked up by name although the table maps them by id"
 #: Who reads the original wrongly, and why: afterwards it reads what the others read, or the same as before while the cause is still there.
 MISREAD = {
@@ -39,8 +42,9 @@ MISREAD = {
     (f"{DELTA}-rs/delta-checkpoint-stats-optional", "trino"): ROUNDED,
     **{("delta/dremio__dremio-oss/columnMappingConvertedIceberg", name): NAMES_FOR_IDS for name in ("deltalake", "duckdb", "chdb")},
     ("delta/findepi__trino/databricks73__pruning__parquet_struct_statistics", "deltalake"): "times of 12 bytes after 2262 wrap around",
-    (f"{IMPALA}/iceberg_v3__iceberg_v3_default_value_avro", "chdb"): NO_DEFAULTS,
-    (f"{IMPALA}/iceberg_v3__iceberg_v3_default_value_avro", "trino"): NO_DEFAULTS,
+    (f"{IMPALA}/hadoop_catalog__ice__airports_parquet", "trino"): "files without field ids have no columns to it; others take them by position",
+    (f"{IMPALA}/hadoop_catalog__ice__iceberg_alltypes_part", "pyiceberg"): "a double of a partition loses half its digits",
+    **{(f"{IMPALA}/iceberg_v3__{table}", name): NO_DEFAULTS for table in DEFAULTS for name in ("chdb", "trino")},
 }
 
 
@@ -76,7 +80,7 @@ def named(table_format: str, root: Path) -> Table:
         return Table("delta", root, f"delta.`{root}`", str(root))
     from otfjudge.iceberg.meta import current_name
 
-    return Table("iceberg", root, "golden", str(root), metadata=root / "metadata" / current_name(root))
+    return Table("iceberg", root, "", str(root), metadata=root / "metadata" / current_name(root))
 
 
 def digest(readers: Readers, rows: pa.Table) -> Any:
@@ -106,29 +110,27 @@ def row_ids(readers: Readers, table: Table) -> pa.Table:
     return spark_frame(readers, table).select("*", *ids).toArrow()
 
 
-def ways(readers: Readers, table: Table) -> Iterator[tuple[str, Callable[[], Any]]]:
+def ways(readers: Readers, table: Table) -> dict[str, Callable[[], Any]]:
     """All readers by name."""
-    if table.format == "iceberg":
-        spark_frame(readers, table).createOrReplaceTempView(table.spark)
-    for name, read in readers.for_format(table.format).items():
-        if name != "trino":
-            yield name, lambda read=read: digest(readers, read(table))
-    yield "trino", lambda: readers.trino.digest(table)
+    known = {name: lambda read=read: digest(readers, read(table)) for name, read in readers.for_format(table.format).items()}
+    known["spark"] = lambda: digest(readers, spark_frame(readers, table).toArrow())
+    # The types of its values could be told from Spark's alone.
+    known["trino"] = lambda: readers.trino.digest(table)
+    for name in HANG.get(table.root.name, ()):
+        del known[name]
     if has_row_ids(table):
-        yield "row ids", lambda: digest(readers, row_ids(readers, table))
+        known["row ids"] = lambda: digest(readers, row_ids(readers, table))
+    return known
 
 
 def seen(readers: Readers, table: Table) -> dict[str, Any]:
-    """What each reader that can read the table finds in it."""
+    """What each reader finds in the table, or why it finds nothing."""
     found: dict[str, Any] = {}
-    try:
-        for name, read in ways(readers, table):
-            try:
-                found[name] = read()
-            except Exception as error:
-                found[name] = error
-    except Exception as error:
-        found["spark"] = error
+    for name, read in ways(readers, table).items():
+        try:
+            found[name] = read()
+        except Exception as error:
+            found[name] = error
     return found
 
 
