@@ -1,8 +1,8 @@
 """Tables that others wrote: every engine that reads the original reads the same rows after they were rewritten whole, row ids included, and after
 old versions and strays went; then Spark's own expiry, orphan search and VACUUM find nothing.
 
-The tables are those of `$OTF_GOLDEN`; the judge beside them makes copies whose metadata names the place of the copy. A sixteenth of them is
-taken unless `--every 1` asks for all.
+The tables are those of `$OTF_GOLDEN`; the judge beside them makes copies whose metadata names the place of the copy. One in 32 is taken
+unless `--every 1` asks for all.
 """
 
 from __future__ import annotations
