@@ -106,7 +106,16 @@ impl Ui {
     /// As [`Self::text`].
     pub fn json(&self, document: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(|error| Error::bug("a result has no JSON form").because(error))?;
-        written(std::io::stdout().lock(), &format!("{}\n", tame_json(&text)))
+        self.json_part(&format!("{text}\n"))
+    }
+
+    /// Prints a part of a JSON document.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::text`].
+    pub fn json_part(&self, text: &str) -> Result<()> {
+        written(std::io::stdout().lock(), &tame_json(text))
     }
 
     /// Prints an error where the reader looks for it: JSON on standard output, text on standard error. Whoever asks for a Parquet file is a machine.

@@ -153,6 +153,28 @@ fn a_page_is_written_beside_the_document_and_replaces_an_older_one() {
 }
 
 #[test]
+fn the_document_is_json_whatever_partitions_are_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("t/_delta_log");
+    std::fs::create_dir_all(&log).unwrap();
+    let name = "a\u{7f}b\u{85}c\u{1b}\n";
+    let column = |name: &str| json!({"name": name, "type": "string", "nullable": true, "metadata": {}});
+    let schema = json!({"type": "struct", "fields": [column("v"), column("p")]}).to_string();
+    let lines = [
+        json!({"commitInfo": {"timestamp": 1, "operation": name}}),
+        json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
+        json!({"metaData": {"id": "t", "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
+            "partitionColumns": ["p"], "configuration": {}, "createdTime": 0}}),
+        json!({"add": {"path": "f.parquet", "partitionValues": {"p": name}, "size": 700, "modificationTime": 1, "dataChange": true,
+            "stats": "{\"numRecords\":1}"}}),
+    ];
+    std::fs::write(log.join("00000000000000000000.json"), lines.map(|line| format!("{line}\n")).concat()).unwrap();
+    let found = document(&otf(folder.path(), 0, &["inspect", "t", "--history", "--files", "--partitions", "--output", "json"]));
+    assert_eq!(found["history"][0]["operation"], name);
+    assert_eq!(found["files"][0]["partition"], format!("p={name}"), "{found}");
+}
+
+#[test]
 fn branches_and_tags_are_told_with_their_age_and_their_rules() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -19,28 +19,28 @@ pub(super) async fn json(summary: &Value, version: &dyn TableVersion, args: &Ins
     }
     let summary = serde_json::to_string(summary).map_err(|error| Error::bug("a result has no JSON form").because(error))?;
     let open = summary.strip_suffix('}').ok_or_else(|| Error::bug("a summary is no JSON object"))?;
-    ui.text(open)?;
+    ui.json_part(open)?;
     if args.history {
-        ui.text(",\"history\":[")?;
+        ui.json_part(",\"history\":[")?;
         let mut entries = version.history();
         let mut separator = "\n";
         while let Some(entry) = entries.next().await {
-            ui.text(&format!("{separator}{}", versioned(&entry?)))?;
+            ui.json_part(&format!("{separator}{}", versioned(&entry?)))?;
             separator = ",\n";
         }
-        ui.text("\n]")?;
+        ui.json_part("\n]")?;
     }
     if args.files {
-        ui.text(",\"files\":[")?;
+        ui.json_part(",\"files\":[")?;
         let mut files = version.files(false);
         let mut separator = "\n";
         while let Some(file) = files.next().await {
-            ui.text(&format!("{separator}{}", filed(&file?)))?;
+            ui.json_part(&format!("{separator}{}", filed(&file?)))?;
             separator = ",\n";
         }
-        ui.text("\n]")?;
+        ui.json_part("\n]")?;
     }
-    ui.text("}\n")
+    ui.json_part("}\n")
 }
 
 fn versioned(entry: &HistoryEntry) -> Value {
