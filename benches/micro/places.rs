@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use otf::formats::Table;
@@ -69,4 +70,30 @@ impl Place {
         assert_eq!(found, wanted);
         found
     }
+}
+
+/// How many files the largest table has.
+fn files() -> usize {
+    std::env::var("OTF_BENCH_FILES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000)
+}
+
+/// How many files a table has whose times the largest one's are held against.
+const FEW: usize = 10_000;
+
+/// Tells how long a step takes over few files and over many, and how that grows: above 1 is worse than linear.
+pub(crate) fn tell_growth(what: &str, took: impl Fn(usize) -> Duration) {
+    let (few, many) = (took(FEW), took(files()));
+    let slope = many.as_secs_f64() / few.as_secs_f64() / (files() as f64 / FEW as f64);
+    println!("\n{what}: {FEW} files {few:.1?}, {} files {many:.1?}, slope {slope:.2}", files());
+}
+
+/// The median time of three runs.
+pub(crate) fn median(run: impl Fn()) -> Duration {
+    let mut times = [(); 3].map(|()| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    });
+    times.sort();
+    times[1]
 }

@@ -1,12 +1,14 @@
-//! Planning a compaction of many live files, where all of them are of the right size and where all are too small. `OTF_BENCH_FILES` says how many
-//! (100,000 by default); the task names 1,000,000. For CPU time and peak memory run the verb itself over the tables that `OTF_BENCH_KEEP` keeps:
+//! Planning a compaction of many live files, where all of them are of the right size and where all are too small, and how it grows from 10,000 of them
+//! to as many as `OTF_BENCH_FILES` says (100,000 by default). For CPU time and peak memory run the verb itself over the tables that `OTF_BENCH_KEEP`
+//! keeps:
 //!
 //! ```sh
 //! OTF_BENCH_FILES=1000000 OTF_BENCH_KEEP=/tmp/plans cargo bench --bench micro plans
-//! /usr/bin/time -v otf compact /tmp/plans/plan-delta-checkpoint/t --dry-run --target-file-size 1MiB --output json
+//! /usr/bin/time -v otf compact /tmp/plans/plan-delta-checkpoint-1000000/t --dry-run --target-file-size 1MiB --output json
 //! ```
 
-use divan::Bencher;
+use std::time::Duration;
+
 use otf::catalog::path_table;
 use otf::engine::parquet::{ParquetRewriter, Settings};
 use otf::formats::delta::DeltaTable;
@@ -16,8 +18,8 @@ use otf::units::Bytes;
 use otf::wiring::processes::LocalProcesses;
 use otf::wiring::system::SystemClock;
 
-use crate::orphans::{Nobody, files};
-use crate::places::Place;
+use crate::orphans::Nobody;
+use crate::places::{Place, median, tell_growth};
 use crate::{logs, manifests};
 
 /// Entries of a manifest.
@@ -35,20 +37,20 @@ enum Kept {
 
 const KEPT: [Kept; 3] = [Kept::Iceberg, Kept::DeltaLog, Kept::DeltaCheckpoint];
 
-fn table(kept: Kept) -> Place {
+fn table(kept: Kept, files: usize) -> Place {
     match kept {
-        Kept::Iceberg => Place::kept("plan-iceberg", |place| {
-            manifests::table(place, files(), LISTED, SIZE.try_into().unwrap(), manifests::file_name);
+        Kept::Iceberg => Place::kept(&format!("plan-iceberg-{files}"), |place| {
+            manifests::table(place, files, LISTED, SIZE.try_into().unwrap(), manifests::file_name);
         }),
-        Kept::DeltaLog => Place::kept("plan-delta-log", |place| logs::lay_out(place, files(), SIZE, false)),
-        Kept::DeltaCheckpoint => Place::kept("plan-delta-checkpoint", |place| logs::lay_out(place, files(), SIZE, true)),
+        Kept::DeltaLog => Place::kept(&format!("plan-delta-log-{files}"), |place| logs::lay_out(place, files, SIZE, false)),
+        Kept::DeltaCheckpoint => Place::kept(&format!("plan-delta-checkpoint-{files}"), |place| logs::lay_out(place, files, SIZE, true)),
     }
 }
 
-fn plan(bencher: Bencher<'_, '_>, kept: Kept, target: Bytes, groups: impl Fn(usize) -> bool + Sync) {
-    let place = table(kept);
+fn plan(kept: Kept, files: usize, target: Bytes, groups: impl Fn(usize) -> bool) -> Duration {
+    let place = table(kept, files);
     let store = &place.store;
-    bencher.counter(divan::counter::ItemsCount::new(files())).bench_local(|| {
+    median(|| {
         place.runtime.block_on(async {
             let settings = Settings { memory: Bytes::mib(256), threads: 2, runtime: tokio::runtime::Handle::current() };
             let engine = ParquetRewriter::new(store.clone(), settings).unwrap();
@@ -60,17 +62,17 @@ fn plan(bencher: Bencher<'_, '_>, kept: Kept, target: Bytes, groups: impl Fn(usi
                 _ => run::plan(&DeltaTable::new(store.clone(), place.location("t")), &options, parts).await.unwrap(),
             };
             assert!(groups(survey.plan.groups.len()));
-            assert_eq!(survey.before.files, files() as u64);
+            assert_eq!(survey.before.files, files as u64);
         });
-    });
+    })
 }
 
-#[divan::bench(args = KEPT, sample_count = 3, sample_size = 1)]
-fn plan_where_every_file_is_right(bencher: Bencher<'_, '_>, kept: Kept) {
-    plan(bencher, kept, Bytes::mib(1), |groups| groups == 0);
+#[divan::bench(args = KEPT, sample_count = 1, sample_size = 1)]
+fn plan_where_every_file_is_right(kept: Kept) {
+    tell_growth(&format!("plan, {kept:?}, every file right"), |files| plan(kept, files, Bytes::mib(1), |groups| groups == 0));
 }
 
-#[divan::bench(args = KEPT, sample_count = 3, sample_size = 1)]
-fn plan_where_every_file_is_too_small(bencher: Bencher<'_, '_>, kept: Kept) {
-    plan(bencher, kept, Bytes::mib(512), |groups| groups > 0);
+#[divan::bench(args = KEPT, sample_count = 1, sample_size = 1)]
+fn plan_where_every_file_is_too_small(kept: Kept) {
+    tell_growth(&format!("plan, {kept:?}, every file too small"), |files| plan(kept, files, Bytes::mib(512), |groups| groups > 0));
 }

@@ -1,7 +1,9 @@
-//! Row groups of Parquet files as Arrow batches, with the footer and every page looked at before they are decoded ([`thrift`], [`claims`]).
+//! Row groups of Parquet files as Arrow batches, with the footer and every page looked at before they are decoded ([`thrift`], [`headers`],
+//! [`claims`]).
 
 mod claims;
 pub(crate) mod footer;
+mod headers;
 pub(crate) mod thrift;
 
 use std::io::Cursor;
@@ -17,6 +19,9 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
+
+use headers::Chunk;
+pub(crate) use headers::bloom_filter;
 
 /// The rows of row group `group` of `reader` in the columns of `mask`, `batch_size` at a time; those of `selection` alone where there is one.
 ///
@@ -94,7 +99,8 @@ impl<R: ChunkReader + 'static> RowGroups for Group<R> {
 
     fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
         let column = self.metadata.row_group(self.group).column(leaf);
-        let pages = SerializedPageReader::new(Arc::clone(&self.reader), column, self.num_rows(), None)?;
+        let chunk = Chunk::new(Arc::clone(&self.reader), column)?;
+        let pages = SerializedPageReader::new(Arc::new(chunk), column, self.num_rows(), None)?;
         Ok(Box::new(OneChunk(Some(Pages { pages, column: column.clone() }))))
     }
 
@@ -121,7 +127,7 @@ impl<R: ChunkReader + 'static> PageIterator for OneChunk<R> {}
 
 /// The pages of one column chunk.
 struct Pages<R: ChunkReader> {
-    pages: SerializedPageReader<R>,
+    pages: SerializedPageReader<Chunk<R>>,
     column: ColumnChunkMetaData,
 }
 

@@ -81,3 +81,63 @@ fn a_part_of_the_rows_and_columns_is_read() {
     let mut batches = row_group(none, &metadata, 0, ProjectionMask::all(), (1000, None)).unwrap();
     assert!(batches.next().unwrap().is_err());
 }
+
+/// A list of 2^31 - 1 truth values, which announce themselves and take no bytes; as field `id` after field 0.
+fn endless(id: u8) -> Vec<u8> {
+    vec![id << 4 | 9, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]
+}
+
+#[test]
+fn headers_of_pages_that_announce_more_than_they_hold_are_damage() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let bytes = file(vec![("n", numbers)], WriterProperties::builder().set_dictionary_enabled(false));
+    assert_eq!(read(&bytes).unwrap().len(), 1);
+    // The first field of the header (its id and type, then the page's type) gives way to a list, to 2^31 - 1 numbers of sixteen bytes that
+    // lie behind the end, or to a text that does.
+    for damage in [endless(9), vec![0x99, 0xfd, 0xff, 0xff, 0xff, 0xff, 0x07], vec![0x98, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
+        let mut damaged = bytes.clone();
+        damaged[4..4 + damage.len()].copy_from_slice(&damage);
+        let error = read(&damaged).unwrap_err().to_string();
+        assert!(error.contains("the header of a page is damaged"), "{error}");
+    }
+}
+
+#[test]
+fn a_header_is_read_however_small_the_pieces_that_it_comes_in() {
+    struct Pieces<'a>(&'a [u8], usize);
+    impl std::io::Read for Pieces<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let length = into.len().min(self.1);
+            self.0.read(&mut into[..length])
+        }
+    }
+    // Field 1: a text of 3,000 bytes; what follows is none of the header's.
+    let whole = [&[0x18, 0xb8, 0x17][..], &[b'x'; 3000], &[0]].concat();
+    let stream = [&whole[..], &[7; 100]].concat();
+    for piece in [1, 2, 3, 511, 512, 4000] {
+        assert_eq!(headers::header(&mut Pieces(&stream, piece), 4000).unwrap(), whole, "{piece}");
+        assert_eq!(headers::header(&mut Pieces(&stream, piece), whole.len() as u64).unwrap(), whole, "{piece}");
+        assert!(headers::header(&mut Pieces(&stream, piece), whole.len() as u64 - 1).is_err(), "{piece}");
+    }
+}
+
+#[test]
+fn bloom_filters_are_read_and_damaged_ones_told() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let bytes = file(vec![("n", numbers)], WriterProperties::builder().set_bloom_filter_enabled(true));
+    let metadata = ArrowReaderMetadata::load(&Buffer::from(bytes.clone()), ArrowReaderOptions::new()).unwrap();
+    let told = metadata.metadata().row_group(0).column(0);
+    let untold = told.clone().into_builder().set_bloom_filter_length(None).build().unwrap();
+    let start = usize::try_from(told.bloom_filter_offset().unwrap()).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[start..start + 7].copy_from_slice(&endless(9));
+    for chunk in [told, &untold] {
+        let filter = bloom_filter(chunk, &Buffer::from(bytes.clone())).unwrap().unwrap();
+        assert!((0..1000).all(|n: i64| filter.check(&n)));
+        assert!((1000..2000).any(|n: i64| !filter.check(&n)));
+        let error = bloom_filter(chunk, &Buffer::from(damaged.clone())).unwrap_err().to_string();
+        assert!(error.contains("a bloom filter is damaged"), "{error}");
+    }
+    let none = told.clone().into_builder().set_bloom_filter_offset(None).build().unwrap();
+    assert!(bloom_filter(&none, &Buffer::from(bytes)).unwrap().is_none());
+}

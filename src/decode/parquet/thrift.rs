@@ -13,6 +13,13 @@ pub(crate) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
     Some(fields)
 }
 
+/// How many bytes the struct takes that `bytes` begin with; `None` as for [`fields`].
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let mut walker = Walker { rest: bytes };
+    walker.structure(DEPTH, &mut |_| ())?;
+    Some(bytes.len() - walker.rest.len())
+}
+
 /// As [`fields`], of a footer, whose schema may announce no more columns than it lists and nest no deeper than any writer's.
 pub(super) fn footer_fields(bytes: &[u8]) -> Option<Vec<i64>> {
     let mut walker = Walker { rest: bytes };
@@ -262,6 +269,7 @@ mod tests {
     fn lists_longer_than_the_bytes_left_are_refused() {
         // field 1: list of i32 with three elements; field 8: true; stop
         assert_eq!(fields(&[0x19, 0x35, 2, 4, 6, 0x71, 0]), Some(vec![1, 8]));
+        assert_eq!(length(&[0x19, 0x35, 2, 4, 6, 0x71, 0, 9, 9]), Some(7));
         // the same with 2^31 - 1 structs announced
         assert!(fields(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0]).is_none());
         // text longer than what is left, and a struct that never ends

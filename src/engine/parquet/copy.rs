@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
@@ -18,7 +17,7 @@ use super::source::{Source, SourceReader};
 use super::stats::{Origin, add_row_group, has_ordered_bounds};
 use super::survey::Copyable;
 use crate::decode::parquet::footer::chunk_range;
-use crate::decode::parquet::thrift;
+use crate::decode::parquet::{bloom_filter, thrift};
 use crate::engine::Rewritten;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -203,7 +202,7 @@ fn travelling(
         bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or_default(),
         rows_written: rows,
         metadata,
-        bloom_filter: Sbbf::read_from_column_chunk(chunk, reader)?,
+        bloom_filter: bloom_filter(chunk, reader)?,
         column_index: column_index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)),
         offset_index: indexed.offset_index().and_then(|all| all.get(group)?.get(column)).cloned(),
     })

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes as Buffer;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
@@ -12,11 +13,13 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 
+use super::failure::memory_size;
 use super::stats::{Leaf, from_bytes, from_int, from_long};
+use crate::decode::parquet::thrift;
 use crate::model::{ColumnStats, Primitive, Value};
 
 /// An index longer than this is not read: it is damage, or of no use.
-const LONGEST: i32 = 16 << 20;
+const LONGEST: u64 = 16 << 20;
 
 /// The two halves of the index.
 pub(super) type Index = (ColumnIndexMetaData, OffsetIndexMetaData);
@@ -30,28 +33,50 @@ pub(super) struct Page {
     pub(super) stats: ColumnStats,
 }
 
-/// Reads the index of `chunk`, which has `rows` rows; `None` if it has none.
+/// Reads the index of `chunk`, which has `rows` rows; `None` if it has none, or one that is damaged.
 pub(super) fn read<R: ChunkReader>(chunk: &ColumnChunkMetaData, rows: u64, reader: &R) -> ParquetResult<Option<Index>> {
-    let usable = |length: Option<i32>| length.is_some_and(|length| (1..=LONGEST).contains(&length));
-    if !usable(chunk.column_index_length()) || !usable(chunk.offset_index_length()) {
+    let Some(column) = place(chunk.column_index_offset(), chunk.column_index_length()) else { return Ok(None) };
+    let Some(offset) = place(chunk.offset_index_offset(), chunk.offset_index_length()) else { return Ok(None) };
+    let (column, offset) = fetch(column, offset, reader)?;
+    if [&column, &offset].into_iter().any(|half| thrift::fields(half).is_none()) {
         return Ok(None);
     }
-    // The library reads the indexes of all columns of a file: it is shown a file of this column alone.
-    let column = Arc::new(chunk.column_descr().self_type().clone());
-    let root = ParquetType::group_type_builder("file").with_fields(vec![column]).build()?;
+    // The library reads the indexes of all columns of a file: it is shown a file of this column alone, where one half follows the other.
+    let at = i64::try_from(column.len()).ok();
+    let chunk = chunk.clone().into_builder().set_column_index_offset(Some(0)).set_offset_index_offset(at).build()?;
+    let shown = Buffer::from([&column[..], &offset[..], b"\0"].concat());
+    let root = ParquetType::group_type_builder("file").with_fields(vec![Arc::new(chunk.column_descr().self_type().clone())]).build()?;
     let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-    let group = RowGroupMetaData::builder(Arc::clone(&schema)).set_num_rows(rows).set_column_metadata(vec![chunk.clone()]).build()?;
+    let group = RowGroupMetaData::builder(Arc::clone(&schema)).set_num_rows(rows).set_column_metadata(vec![chunk]).build()?;
     let file = FileMetaData::new(1, rows, None, None, schema, None);
     let alone = ParquetMetaData::new(file, vec![group]);
     let mut whole = ParquetMetaDataReader::new_with_metadata(alone).with_page_index_policy(PageIndexPolicy::Optional);
-    whole.read_page_indexes(reader)?;
+    whole.read_page_indexes(&shown)?;
     let mut builder = whole.finish()?.into_builder();
-    // A column whose place is missing, or is damaged, has none although its length is told.
     let column = builder.take_column_index().and_then(|mut groups| groups.pop()?.pop());
     let column = column.filter(|index| !matches!(index, ColumnIndexMetaData::NONE));
     let offset = builder.take_offset_index().and_then(|mut groups| groups.pop()?.pop());
     Ok(column.zip(offset))
+}
+
+/// Where one half of an index lies, if it is of a length that is read.
+fn place(offset: Option<i64>, length: Option<i32>) -> Option<Range<u64>> {
+    let length = u64::try_from(length?).ok().filter(|length| (1..=LONGEST).contains(length))?;
+    let start = u64::try_from(offset?).ok()?;
+    Some(start..start.checked_add(length)?)
+}
+
+/// The bytes of both halves; at once where they lie close together, as halves of the same file do.
+fn fetch<R: ChunkReader>(column: Range<u64>, offset: Range<u64>, reader: &R) -> ParquetResult<(Buffer, Buffer)> {
+    let (start, end) = (column.start.min(offset.start), column.end.max(offset.end));
+    let part = |of: &Range<u64>, from: u64| memory_size(of.start - from)..memory_size(of.end - from);
+    if end - start > LONGEST {
+        let one = |range: &Range<u64>| reader.get_bytes(range.start, memory_size(range.end - range.start));
+        return Ok((one(&column)?, one(&offset)?));
+    }
+    let both = reader.get_bytes(start, memory_size(end - start))?;
+    Ok((both.slice(part(&column, start)), both.slice(part(&offset, start))))
 }
 
 /// The pages of `index`, which together hold `rows` rows; `None` if it does not fit together.

@@ -19,6 +19,7 @@ use super::resolve::{Constants, resolve};
 use super::source::SourceReader;
 use super::stats::{self, Leaf, Origin, has_ordered_bounds};
 use super::target::Target;
+use crate::decode::parquet::bloom_filter;
 use crate::engine::scan::{Filter, columns_of};
 use crate::error::{Kind, Result};
 use crate::model::predicate::{Comparison, Predicate};
@@ -128,7 +129,7 @@ impl<'a> Pruner<'a> {
             return Ok(false);
         }
         let reader = SourceReader(Arc::clone(&self.opened.source));
-        let read = guarded(self.opened.source.location(), || Sbbf::read_from_column_chunk(chunk, &reader));
+        let read = guarded(self.opened.source.location(), || bloom_filter(chunk, &reader));
         let Some(filter) = self.or_nothing(read)?.flatten() else { return Ok(false) };
         let sound = filter.num_blocks() > 0;
         Ok(sound && values.iter().all(|value| holds(&filter, chunk, leaf, value) == Some(false)))
