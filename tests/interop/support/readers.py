@@ -18,26 +18,27 @@ if TYPE_CHECKING:
 
     from .trino import Trino
 
-Reader = Callable[[Table], pa.Table]
+Reader = Callable[..., pa.Table]
 
 
-def read_pyiceberg(table: Table) -> pa.Table:
+def read_pyiceberg(table: Table, version: Optional[str] = None) -> pa.Table:
     """pyiceberg, from the current metadata file."""
     from pyiceberg.table import StaticTable
 
-    return StaticTable.from_metadata(metadata_file(table).as_uri()).scan().to_arrow()
+    snapshot = None if version is None else int(version)
+    return StaticTable.from_metadata(metadata_file(table).as_uri()).scan(snapshot_id=snapshot).to_arrow()
 
 
-def read_deltalake(table: Table, options: Optional[Mapping[str, str]] = None) -> pa.Table:
+def read_deltalake(table: Table, version: Optional[str] = None) -> pa.Table:
     """delta-rs through its query engine, which knows deletion vectors and column mapping."""
-    return deltalake_rows(str(table.root), options)
+    return deltalake_rows(str(table.root), version=version)
 
 
-def deltalake_rows(location: str, options: Optional[Mapping[str, str]] = None) -> pa.Table:
+def deltalake_rows(location: str, options: Optional[Mapping[str, str]] = None, version: Optional[str] = None) -> pa.Table:
     """Rows of a Delta table anywhere delta-rs reaches."""
     from deltalake import DeltaTable, QueryBuilder
 
-    opened = DeltaTable(location, storage_options=dict(options or {}))
+    opened = DeltaTable(location, version=None if version is None else int(version), storage_options=dict(options or {}))
     return pa.table(QueryBuilder().register("t", opened).execute("SELECT * FROM t").read_all())
 
 
@@ -58,11 +59,11 @@ def _quoted(path: object) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def chdb_rows(source: str) -> pa.Table:
-    """ClickHouse; without the setting a count would ignore deletion vectors."""
+def chdb_rows(source: str, settings: str = "") -> pa.Table:
+    """ClickHouse; without the first setting a count would ignore deletion vectors."""
     import chdb
 
-    result = chdb.query(f"SELECT * FROM {source} SETTINGS optimize_trivial_count_query = 0, "
+    result = chdb.query(f"SELECT * FROM {source} SETTINGS {settings}optimize_trivial_count_query = 0, "
                         "output_format_arrow_string_as_string = 1, output_format_arrow_low_cardinality_as_dictionary = 0, "
                         "session_timezone = 'UTC'", "ArrowStream")
     return pa.ipc.open_stream(result.bytes()).read_all()
@@ -89,18 +90,21 @@ class Readers:
         at = f" VERSION AS OF {version}" if version is not None else ""
         return self.spark.sql(f"SELECT * FROM {table.spark}{at}").toArrow()
 
-    def read_duckdb(self, table: Table) -> pa.Table:
+    def read_duckdb(self, table: Table, version: Optional[str] = None) -> pa.Table:
         """DuckDB's own Iceberg and Delta extensions."""
-        source = (f"delta_scan({_quoted(table.root)})" if table.format == "delta"
-                  else f"iceberg_scan({_quoted(metadata_file(table))})")
-        return self.duckdb.execute(f"SELECT * FROM {source}").to_arrow_table()
+        function, place, option = (("delta_scan", table.root, "version") if table.format == "delta"
+                                   else ("iceberg_scan", metadata_file(table), "snapshot_from_id"))
+        at = f", {option} => {version}" if version is not None else ""
+        return self.duckdb.execute(f"SELECT * FROM {function}({_quoted(place)}{at})").to_arrow_table()
 
-    def read_chdb(self, table: Table) -> pa.Table:
+    def read_chdb(self, table: Table, version: Optional[str] = None) -> pa.Table:
         """ClickHouse's own Iceberg and Delta engines."""
+        option = "delta_lake_snapshot_version" if table.format == "delta" else "iceberg_snapshot_id"
+        at = f"{option} = {version}, " if version is not None else ""
         if table.format == "delta":
-            return chdb_rows(f"deltaLakeLocal({_quoted(table.root)})")
+            return chdb_rows(f"deltaLakeLocal({_quoted(table.root)})", at)
         chosen = metadata_file(table).relative_to(table.root)
-        return chdb_rows(f"icebergLocal({_quoted(table.root)}, SETTINGS iceberg_metadata_file_path = {_quoted(chosen)})")
+        return chdb_rows(f"icebergLocal({_quoted(table.root)}, SETTINGS iceberg_metadata_file_path = {_quoted(chosen)})", at)
 
     def read_trino(self, table: Table) -> pa.Table:
         """Trino's own Iceberg and Delta connectors; it says nothing of Arrow, so Spark says which types the columns have."""

@@ -99,11 +99,15 @@ class Trino:
         with self._registered(table, "local") as name:
             self.run(f"CALL delta.system.vacuum('db', '{name.rsplit('.', 1)[1]}', '0s')")
 
-    def digest(self, table: Table) -> str:
-        """How many rows there are, and a sum over all of them in which their order does not count."""
+    def digest(self, table: Table, version: Optional[str] = None) -> str:
+        """How many rows there are, now or as of a version, and a sum over all of them in which their order does not count."""
         with self._registered(table) as name:
-            columns = ", ".join(_quoted(row[0]) for row in self.run(f"DESCRIBE {name}"))
-            count, digest = self.run(f"SELECT count(*), checksum(ROW({columns})) FROM {name}")[0]
+            source = name if version is None else f"{name} FOR VERSION AS OF {version}"
+            cursor = self.connection.cursor()
+            cursor.execute(f"SELECT * FROM {source} LIMIT 0")
+            cursor.fetchall()
+            columns = ", ".join(_quoted(column[0]) for column in cursor.description)
+            count, digest = self.run(f"SELECT count(*), checksum(ROW({columns})) FROM {source}")[0]
         return f"{count} rows, {digest.hex() if digest else None}"
 
     def read(self, table: Table, schema: pa.Schema) -> pa.Table:
