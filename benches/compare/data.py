@@ -12,6 +12,10 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+#: All columns of lineitem.
+COLUMNS = ("l_orderkey, l_partkey, l_suppkey, l_linenumber, l_quantity, l_extendedprice, l_discount, l_tax, "
+           "l_returnflag, l_linestatus, l_shipdate, l_commitdate, l_receiptdate, l_shipinstruct, l_shipmode, l_comment")
+
 
 @dataclass(frozen=True)
 class Data:
@@ -100,9 +104,7 @@ def _iceberg(plain: Path, root: Path) -> None:
 def fingerprint(files: list[str]) -> tuple[int, int]:
     """Rows and a hash sum over all columns, by DuckDB."""
     db = duckdb.connect()
-    columns = "l_orderkey, l_partkey, l_suppkey, l_linenumber, l_quantity, l_extendedprice, l_discount, l_tax, " \
-              "l_returnflag, l_linestatus, l_shipdate, l_commitdate, l_receiptdate, l_shipinstruct, l_shipmode, l_comment"
-    row = db.execute(f"SELECT count(*), sum(hash({columns})) FROM read_parquet($files)", {"files": files}).fetchone()
+    row = db.execute(f"SELECT count(*), sum(hash({COLUMNS})) FROM read_parquet($files)", {"files": files}).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
 

@@ -49,7 +49,7 @@ fn delta_checkpoint(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 /// A table of `count` files of about `size` bytes: as one commit, or as a checkpoint.
-pub(crate) fn lay_out(place: &Place, count: usize, size: usize, checkpoint: bool) {
+fn lay_out(place: &Place, count: usize, size: usize, checkpoint: bool) {
     place.write("t/_delta_log/00000000000000000000.json", commit(count, size));
     if !checkpoint {
         return;

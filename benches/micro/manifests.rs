@@ -36,7 +36,7 @@ fn entries() -> Schema {
     Schema::parse(&entry).unwrap()
 }
 
-pub(crate) fn list() -> Schema {
+fn list() -> Schema {
     let longs = [(501, "manifest_length"), (515, "sequence_number"), (516, "min_sequence_number"), (503, "added_snapshot_id")];
     let ints = [
         (502, "partition_spec_id"),
@@ -52,7 +52,7 @@ pub(crate) fn list() -> Schema {
     Schema::parse(&json!({"type": "record", "name": "manifest_file", "fields": fields})).unwrap()
 }
 
-pub(crate) fn record<'a>(schema: &'a Schema, values: Vec<(&'a str, Value)>) -> Record<'a> {
+fn record<'a>(schema: &'a Schema, values: Vec<(&'a str, Value)>) -> Record<'a> {
     let mut record = Record::new(schema).unwrap();
     values.into_iter().for_each(|(name, value)| record.put(name, value));
     record
@@ -66,12 +66,12 @@ fn bound(n: usize) -> Value {
 }
 
 /// Where the file `n` of the benches' tables lies.
-pub(crate) fn file_name(n: usize) -> String {
+fn file_name(n: usize) -> String {
     format!("t/data/part-{n:07}-0d6a4d3b7a11.parquet")
 }
 
 /// A manifest of the files `numbers`, each of `size` bytes, whose names `name` gives.
-pub(crate) fn manifest(place: &Place, numbers: Range<usize>, size: i64, name: impl Fn(usize) -> String) -> Vec<u8> {
+fn manifest(place: &Place, numbers: Range<usize>, size: i64, name: impl Fn(usize) -> String) -> Vec<u8> {
     let schema = entries();
     let mut writer = Writer::with_codec(&schema, Vec::new(), Codec::Deflate(DeflateSettings::default()));
     writer.add_user_metadata("content".into(), "data").unwrap();
@@ -97,7 +97,7 @@ pub(crate) fn manifest(place: &Place, numbers: Range<usize>, size: i64, name: im
 }
 
 /// A table of `count` files of `size` bytes, `each` of them in a manifest, without the files themselves.
-pub(crate) fn table(place: &Place, count: usize, each: usize, size: i64, name: impl Fn(usize) -> String) {
+fn table(place: &Place, count: usize, each: usize, size: i64, name: impl Fn(usize) -> String) {
     let schema = list();
     let mut writer = Writer::new(&schema, Vec::new());
     for start in (0..count).step_by(each) {

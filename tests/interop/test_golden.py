@@ -48,6 +48,11 @@ MISREAD = {
     ("iceberg/duckdb__duckdb-iceberg/add_columns_with_defaults__default.db__add_columns_with_defaults", "trino"): NO_DEFAULTS,
     **{(f"{IMPALA}/iceberg_v3__{table}", name): NO_DEFAULTS for table in DEFAULTS for name in ("chdb", "trino")},
 }
+#: Who can no longer read a version that stays, and why.
+BEYOND = {
+    (f"{DELTA}-kernel-rs/data__parquet_row_group_skipping", "version 1", "spark"):
+        "each part of its checkpoint has its own columns: once `_last_checkpoint` names a newer one, Spark takes the first part's for all",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -185,7 +190,7 @@ def require_same(case: Any, what: str, before: dict[str, Any], after: dict[str, 
             was = right if isinstance(was, Counter) else now
         verdict = told(now) if isinstance(now, Exception) else "equal" if was == now else "differs"
         report(f"{case.name}\t{what}\t{name}\t{verdict}")
-        if verdict != "equal":
+        if verdict != "equal" and not (isinstance(now, Exception) and (case.name, what, name) in BEYOND):
             listed = isinstance(was, Counter) and isinstance(now, Counter)
             wrong.append(f"{name}: {difference(was, now) if listed else f'{was}, then {verdict}'}")
     assert not wrong, wrong
