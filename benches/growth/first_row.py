@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tables import Manifest, delta_commit, delta_head, manifest, metadata, otf, run, snapshot
+from tables import Manifest, aside, delta_commit, delta_head, manifest, metadata, otf, run, snapshot
 
 COMMITS = 20
 COLUMNS = [("id", "long"), ("name", "string")]
@@ -38,9 +38,8 @@ def links(source: Path, table: Path, files: int) -> list[str]:
     return names
 
 
-def delta(folder: Path, source: Path, files: int) -> Path:
+def delta(table: Path, source: Path, files: int) -> None:
     """A Delta table of so many files in 20 commits, without a checkpoint."""
-    table = folder / f"delta-{files}"
     names = links(source, table, files)
     (table / "_delta_log").mkdir()
     stats = json.dumps({"numRecords": 10, "minValues": {"id": 1, "name": "x"}, "maxValues": {"id": 10, "name": "y"},
@@ -50,12 +49,10 @@ def delta(folder: Path, source: Path, files: int) -> Path:
         adds = [{"add": {"path": name, "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True, "stats": stats}}
                 for name in names[version * each:(version + 1) * each]]
         delta_commit(table, version, (delta_head(COLUMNS) if version == 0 else []) + adds)
-    return table
 
 
-def iceberg(folder: Path, source: Path, files: int) -> Path:
+def iceberg(table: Path, source: Path, files: int) -> None:
     """An Iceberg table (version 2) of so many files in 20 snapshots of one manifest each."""
-    table = folder / f"iceberg-{files}"
     names = links(source, table, files)
     (table / "metadata").mkdir()
     size, each = source.stat().st_size, files // COMMITS
@@ -67,7 +64,6 @@ def iceberg(folder: Path, source: Path, files: int) -> Path:
         snapshots.append(snapshot(table, number, 1_700_000_000_000 + number, manifests))
     names_of = [{"field-id": at, "names": [name]} for at, (name, _) in enumerate(COLUMNS, 1)]
     metadata(table, snapshots, COLUMNS, {"schema.name-mapping.default": json.dumps(names_of)})
-    return table
 
 
 def first_row(folder: Path, counts: list[int], rounds: int) -> None:
@@ -75,7 +71,9 @@ def first_row(folder: Path, counts: list[int], rounds: int) -> None:
     print(f"{'case':56} {'median ms':>10} {'worst ms':>10} {'CPU ms':>8} {'peak MiB':>9}  slope")
     before: dict[str, float] = {}
     for files in counts:
-        tables = {"delta": delta(folder, source, files), "iceberg": iceberg(folder, source, files)}
+        tables = {name: folder / f"{name}-{files}" for name in ("delta", "iceberg")}
+        aside(lambda: delta(tables["delta"], source, files))
+        aside(lambda: iceberg(tables["iceberg"], source, files))
         for name, table in tables.items():
             old = COMMITS - 2 if name == "delta" else COMMITS - 1
             for what, sql in [

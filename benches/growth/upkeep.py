@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from tables import Cost, Manifest, columns_bounds, delta_commit, delta_head, manifest, metadata, otf, run, snapshot
+from tables import Cost, Manifest, aside, columns_bounds, delta_commit, delta_head, manifest, metadata, otf, run, snapshot
 
 COLUMNS = [(f"c{at}", "long") for at in range(1, 9)]
 #: Entries of a manifest where manifests are as engines make them.
@@ -90,15 +90,14 @@ def checkpointed(table: Path, names: list[str], size: int) -> None:
 
 def plans(report: Report, folder: Path, count: int, rounds: int) -> None:
     """Plans of a compaction, where every file has the target's size and where every one is too small."""
-    names = [f"data/part-{at:07}-0d6a4d3b7a11.parquet" for at in range(count)]
-    kinds: dict[str, Callable[[Path], None]] = {
-        "iceberg": lambda table: iceberg(table, names, ENTRIES, MIB),
-        "delta, one commit": lambda table: delta(table, names, MIB),
-        "delta, checkpoint": lambda table: checkpointed(table, names, MIB),
+    kinds: dict[str, Callable[[Path, list[str]], None]] = {
+        "iceberg": lambda table, names: iceberg(table, names, ENTRIES, MIB),
+        "delta, one commit": lambda table, names: delta(table, names, MIB),
+        "delta, checkpoint": lambda table, names: checkpointed(table, names, MIB),
     }
     for kind, make in kinds.items():
         table = folder / f"plan-{kind.replace(', ', '-').replace(' ', '-')}-{count}"
-        make(table)
+        aside(lambda: make(table, [f"data/part-{at:07}-0d6a4d3b7a11.parquet" for at in range(count)]))
         for what, target in (("right", "1MiB"), ("too small", "512MiB")):
             words = [otf(), "compact", str(table), "--dry-run", "--target-file-size", target, "--output", "json"]
             plan = json.loads(report.tell(f"plan, {kind}, files {what}", count, [run(words, folder) for _ in range(rounds)]).output)
@@ -106,10 +105,8 @@ def plans(report: Report, folder: Path, count: int, rounds: int) -> None:
         shutil.rmtree(table)
 
 
-def orphans(report: Report, folder: Path, count: int, rounds: int) -> None:
-    """A search for files that nothing refers to, one in a hundred; and what `find` takes to list all of them."""
-    table = folder / f"orphans-{count}"
-    strays = count // 100
+def tree(table: Path, count: int, strays: int) -> None:
+    """A table with its files, and others."""
     names = [f"data/day={at // FOLDER:05}/{at % FOLDER:05}-0-4f1c9a77-52c1-4d6e-9f5f-0d9f3f{at:06x}-00001.parquet" for at in range(count + strays)]
     iceberg(table, names[:count], FEW, 0)
     old = time.time() - 10 * 86400
@@ -118,6 +115,13 @@ def orphans(report: Report, folder: Path, count: int, rounds: int) -> None:
             (table / name).parent.mkdir(parents=True)
         os.close(os.open(table / name, os.O_CREAT))
         os.utime(table / name, (old, old))
+
+
+def orphans(report: Report, folder: Path, count: int, rounds: int) -> None:
+    """A search for files that nothing refers to, one in a hundred; and what `find` takes to list all of them."""
+    table = folder / f"orphans-{count}"
+    strays = count // 100
+    aside(lambda: tree(table, count, strays))
     words = [otf(), "orphans", str(table), "--dry-run", "--output", "json"]
     ours = report.tell("orphans", count, [run(words, folder) for _ in range(rounds)])
     found = json.loads(ours.output)["plan"]["found"]
@@ -128,9 +132,8 @@ def orphans(report: Report, folder: Path, count: int, rounds: int) -> None:
     shutil.rmtree(table)
 
 
-def expire(report: Report, folder: Path, count: int, rounds: int) -> None:
-    """All but the last of many snapshots go, each of which adds a manifest of a hundred files and lists the last two hundred."""
-    table, master = folder / f"expire-{count}", folder / f"expire-{count}-master"
+def history(table: Path, count: int) -> None:
+    """A table of many snapshots, each of which adds a manifest of a hundred files and lists the last two hundred."""
     (table / "metadata").mkdir(parents=True)
     manifests: list[Manifest] = []
     snapshots: list[dict] = []
@@ -139,6 +142,17 @@ def expire(report: Report, folder: Path, count: int, rounds: int) -> None:
         manifests.append(manifest(table / "metadata" / f"m{number}.avro", number, locations, 1000, MIB))
         snapshots.append(snapshot(table, number, 1_600_000_000_000 + number, manifests[-LISTED:]))
     metadata(table, snapshots, COLUMNS, {})
+
+
+def link(master: Path, table: Path) -> None:
+    """A copy that may be changed: runs delete files, and never alter one."""
+    shutil.copytree(master, table, copy_function=os.link)
+
+
+def expire(report: Report, folder: Path, count: int, rounds: int) -> None:
+    """All but the last of many snapshots go."""
+    table, master = folder / f"expire-{count}", folder / f"expire-{count}-master"
+    aside(lambda: history(table, count))
     # What goes, about: the manifests that the last snapshot does not list.
     work = count - LISTED
     words = [otf(), "expire", str(table), *ALL, "--output", "json"]
@@ -148,7 +162,7 @@ def expire(report: Report, folder: Path, count: int, rounds: int) -> None:
     table.rename(master)
     costs = []
     for _ in range(rounds):
-        shutil.copytree(master, table, copy_function=os.link)
+        aside(lambda: link(master, table))
         costs.append(run([*words, "--yes"], folder))
         shutil.rmtree(table)
     done = json.loads(report.tell("expire, run", count, costs, work).output)

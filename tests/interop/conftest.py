@@ -24,7 +24,7 @@ Maker = Callable[[str, Case], Table]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the races of test_matrix.py are, and how many tables test_golden.py takes."""
     parser.addoption("--rounds", type=int, default=3, help="rounds of each pair of operations in test_matrix.py")
-    parser.addoption("--every", type=int, default=32, help="test_golden.py takes one table in so many")
+    parser.addoption("--every", type=int, default=48, help="test_golden.py takes one table in so many")
     parser.addoption("--seed", type=int, default=1, help="where their choices come from")
 
 
