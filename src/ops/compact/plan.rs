@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::candidates::Candidates;
 use crate::error::{Error, Result};
 use crate::model::{DataFile, Partition};
 use crate::units::Bytes;
@@ -183,38 +184,14 @@ fn has_many_deletes(file: &DataFile, policy: &Policy) -> bool {
     file.deletes.len() >= policy.delete_file_threshold || (deleted > 0 && ratio_reached)
 }
 
-/// Adds groups for the candidates of one partition, given in the table's order, to `plan`.
-pub fn plan_partition(partition: &Arc<Partition>, candidates: Vec<DataFile>, policy: &Policy, plan: &mut Plan) {
-    for files in pack(candidates, policy.max_group) {
+/// Adds groups for the candidates of one partition to `plan`.
+pub fn plan_partition(partition: &Arc<Partition>, candidates: Candidates, policy: &Policy, plan: &mut Plan) {
+    for files in candidates.into_bins(policy.max_group) {
         match worth(&files, policy) {
             Some(why) => within_limit(Group { partition: Arc::clone(partition), files, why }, policy, plan),
             None => plan.leave(Leave::FewNeighbours, files.len()),
         }
     }
-}
-
-/// Consecutive files in bins of at most `capacity` bytes; a file above it has a bin of its own. There may be millions: they are moved once, into
-/// bins that are no larger than they have to be.
-fn pack(files: Vec<DataFile>, capacity: Bytes) -> Vec<Vec<DataFile>> {
-    let mut lengths: Vec<usize> = Vec::new();
-    let mut filled = Bytes(0);
-    for file in &files {
-        match lengths.last_mut() {
-            Some(length) if filled.plus(file.size) <= capacity => {
-                filled = filled.plus(file.size);
-                *length += 1;
-            }
-            _ => {
-                filled = file.size;
-                lengths.push(1);
-            }
-        }
-    }
-    if lengths.len() == 1 {
-        return vec![files];
-    }
-    let mut files = files.into_iter();
-    lengths.into_iter().map(|length| files.by_ref().take(length).collect()).collect()
 }
 
 fn worth(files: &[DataFile], policy: &Policy) -> Option<Why> {
@@ -287,7 +264,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn file(n: usize, mib: u64) -> DataFile {
-        let place = Location::parse(&format!("/t/{n}")).unwrap();
+        let place = Location::parse(&format!("/t/{n:04}")).unwrap();
         DataFile { rows: Some(100), ..DataFile::bare(place, FileFormat::Parquet, Bytes(mib * MIB)) }
     }
 
@@ -301,7 +278,7 @@ mod tests {
         let (candidates, rest): (Vec<_>, Vec<_>) =
             sizes.iter().enumerate().map(|(n, mib)| file(n, *mib)).partition(|file| is_candidate(file, policy));
         plan.leave(Leave::RightSize, rest.len());
-        plan_partition(&Arc::default(), candidates, policy, &mut plan);
+        plan_partition(&Arc::default(), candidates.into_iter().collect(), policy, &mut plan);
         plan
     }
 
@@ -331,7 +308,7 @@ mod tests {
         deleted.deletes = Arc::new([DeleteRef { kind: DeleteKind::Vector, key: "v".into(), rows: Some(30) }]);
         assert!(is_candidate(&deleted, &policy()));
         let mut plan = Plan::default();
-        plan_partition(&Arc::default(), vec![deleted], &policy(), &mut plan);
+        plan_partition(&Arc::default(), [deleted].into_iter().collect(), &policy(), &mut plan);
         assert_eq!(summary(&plan), (vec![(1, Why::Deletes)], vec![]));
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::Options;
+use super::candidates::Candidates;
 use super::plan::{Leave, Plan, Policy, is_candidate, largest_roll, plan_partition};
 use crate::engine::{RewritePath, Rewriter};
 use crate::error::Result;
@@ -40,9 +41,6 @@ pub struct Survey {
     pub plan: Plan,
 }
 
-/// The candidates of one partition.
-type Candidates = (Arc<Partition>, Vec<DataFile>);
-
 /// Reads the live files of `version` and plans under `policy`.
 ///
 /// # Errors
@@ -58,7 +56,7 @@ pub async fn survey(
     let mut counter = Counter::default();
     let mut plan = Plan::default();
     // Ordered by spec and partition text, so that equal tables give equal plans (P9).
-    let mut partitions: BTreeMap<(i32, String), Vec<Candidates>> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i32, String), Vec<(Arc<Partition>, Candidates)>> = BTreeMap::new();
     let mut files = version.files(options.filter.is_some());
     while let Some(mut file) = files.try_next().await? {
         counter.add(version, engine, &file).await?;
@@ -81,15 +79,13 @@ pub async fn survey(
             let same_text = partitions.entry((goal.spec_id, goal.display())).or_default();
             match same_text.iter_mut().find(|(partition, _)| **partition == *goal) {
                 Some((_, list)) => list.push(file),
-                None => same_text.push((goal, vec![file])),
+                None => same_text.push((goal, std::iter::once(file).collect())),
             }
         } else {
             plan.leave(Leave::RightSize, 1);
         }
     }
     for (partition, mut candidates) in partitions.into_values().flatten() {
-        // Rows with ids stay in the order of their ids; the rest in the order of their names, whatever order metadata lists them in.
-        candidates.sort_unstable_by(|a, b| (row_ids_start(a), &a.location).cmp(&(row_ids_start(b), &b.location)));
         if options.path == RewritePath::Copy && !policy.rewrite_all {
             candidates = divisible(candidates, policy, &mut plan, engine).await?;
         }
@@ -99,9 +95,9 @@ pub async fn survey(
 }
 
 /// The files of `candidates` that copying makes better: one that is too large and stays so would be found again by every run (C4).
-async fn divisible(candidates: Vec<DataFile>, policy: &Policy, plan: &mut Plan, engine: &dyn Rewriter) -> Result<Vec<DataFile>> {
-    let mut kept = Vec::with_capacity(candidates.len());
-    for file in candidates {
+async fn divisible(candidates: Candidates, policy: &Policy, plan: &mut Plan, engine: &dyn Rewriter) -> Result<Candidates> {
+    let mut kept = Candidates::default();
+    for file in candidates.into_files() {
         let whole = file.size > policy.max && file.deletes.is_empty();
         if whole && engine.files_if_copied(&file, largest_roll(policy)).await? <= 1 {
             plan.leave(Leave::RowGroupTooLarge, 1);
@@ -110,8 +106,4 @@ async fn divisible(candidates: Vec<DataFile>, policy: &Policy, plan: &mut Plan, 
         }
     }
     Ok(kept)
-}
-
-fn row_ids_start(file: &DataFile) -> Option<i64> {
-    file.lineage.as_ref()?.first_row_id
 }
