@@ -11,7 +11,7 @@ use super::plan::{Leave, Plan, Policy, is_candidate, largest_roll, plan_partitio
 use crate::engine::{RewritePath, Rewriter};
 use crate::error::Result;
 use crate::formats::{Destination, TableVersion};
-use crate::model::{DataFile, Partition, Totals};
+use crate::model::{Partition, Totals};
 use crate::ops::totals::Counter;
 
 /// Which part of the table to plan.
@@ -41,6 +41,9 @@ pub struct Survey {
     pub plan: Plan,
 }
 
+/// A partition, and what of it may be rewritten.
+type Listed = (Arc<Partition>, Candidates);
+
 /// Reads the live files of `version` and plans under `policy`.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub async fn survey(
     let mut counter = Counter::default();
     let mut plan = Plan::default();
     // Ordered by spec and partition text, so that equal tables give equal plans (P9).
-    let mut partitions: BTreeMap<(i32, String), Vec<(Arc<Partition>, Candidates)>> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i32, String), Vec<Listed>> = BTreeMap::new();
     let mut files = version.files(options.filter.is_some());
     while let Some(mut file) = files.try_next().await? {
         counter.add(version, engine, &file).await?;
