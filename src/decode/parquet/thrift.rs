@@ -6,17 +6,25 @@
 /// Nesting that no Parquet footer comes near.
 const DEPTH: usize = 24;
 
-/// The ids of the fields of the struct that `bytes` begin with; `None` if it is not well-formed or holds a list or text longer than the bytes left.
+/// The ids of the fields of the page index that `bytes` begin with; `None` if it is not well-formed or holds a list or text longer than the bytes left.
 pub(crate) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
+    let mut walker = Walker { rest: bytes };
     let mut fields = Vec::new();
-    Walker { rest: bytes }.structure(DEPTH, &mut |id| fields.push(id))?;
+    while let Some((id, kind)) = walker.field(fields.last().copied().unwrap_or_default())? {
+        if (id, kind) == (NULL_PAGES, LIST) {
+            walker.truths_or_values(DEPTH)?;
+        } else {
+            walker.field_value(kind, DEPTH)?;
+        }
+        fields.push(id);
+    }
     Some(fields)
 }
 
 /// How many bytes the struct takes that `bytes` begin with; `None` as for [`fields`].
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let mut walker = Walker { rest: bytes };
-    walker.structure(DEPTH, &mut |_| ())?;
+    walker.structure(DEPTH)?;
     Some(bytes.len() - walker.rest.len())
 }
 
@@ -65,6 +73,8 @@ const NUM_CHILDREN: i64 = 5;
 const ROW_GROUPS: i64 = 4;
 const COLUMNS: i64 = 1;
 const META_DATA: i64 = 3;
+/// parquet.thrift: `ColumnIndex.null_pages`, the one list of truth values that the format knows.
+const NULL_PAGES: i64 = 1;
 /// Kinds of Thrift's compact protocol.
 const I32: u8 = 5;
 const LIST: u8 = 9;
@@ -123,11 +133,10 @@ impl Walker<'_> {
         Some(Some((id, kind)))
     }
 
-    fn structure(&mut self, depth: usize, seen: &mut dyn FnMut(i64)) -> Option<()> {
+    fn structure(&mut self, depth: usize) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         let mut before = 0;
         while let Some((id, kind)) = self.field(before)? {
-            seen(id);
             self.field_value(kind, depth)?;
             before = id;
         }
@@ -215,7 +224,9 @@ impl Walker<'_> {
 
     fn value(&mut self, kind: u8, depth: usize) -> Option<()> {
         match kind {
-            1..=3 => self.skip(1),
+            // Truth values in a list take a byte each, and none where the library steps over them: it would go on with what is in them.
+            1 | 2 => None,
+            3 => self.skip(1),
             4..=6 => self.varint().map(|_| ()),
             7 => self.skip(8),
             8 => {
@@ -224,7 +235,7 @@ impl Walker<'_> {
             }
             9 | 10 => self.list(depth),
             11 => self.map(depth),
-            12 => self.structure(depth, &mut |_| ()),
+            12 => self.structure(depth),
             13 => self.skip(16),
             _ => None,
         }
@@ -234,6 +245,12 @@ impl Walker<'_> {
         let depth = depth.checked_sub(1)?;
         let (count, kind) = self.list_header()?;
         (0..count).try_for_each(|_| self.value(kind, depth))
+    }
+
+    /// A list, which may be one of truth values.
+    fn truths_or_values(&mut self, depth: usize) -> Option<()> {
+        let (count, kind) = self.list_header()?;
+        if matches!(kind, 1 | 2) { self.skip(count) } else { (0..count).try_for_each(|_| self.value(kind, depth)) }
     }
 
     /// How many elements a list has, and their kind.
@@ -276,6 +293,17 @@ mod tests {
         assert!(fields(&[0x18, 0x7f, b'a', 0]).is_none());
         assert!(fields(&[0x15, 0x02]).is_none());
         assert!(fields(&[0x1c; 4096]).is_none());
+    }
+
+    #[test]
+    fn truth_values_are_listed_where_the_format_has_them_alone() {
+        // field 1: list of two truth values, which could be read as a field 1 with a list of 2^31 - 1 of them
+        let truths = [0x19, 0x71, 0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0];
+        assert_eq!(fields(&truths), Some(vec![1]));
+        assert_eq!((footer_fields(&truths), length(&truths)), (None, None));
+        assert_eq!(fields(&[0x29, 0x11, 1, 0]), None);
+        assert_eq!(fields(&[0x1b, 0x01, 0x31, 7, 1, 0]), None, "a map of bytes to truth values");
+        assert_eq!(fields(&[0x1b, 0x01, 0x33, 7, 1, 0]), Some(vec![1]), "a map of bytes to bytes");
     }
 
     #[test]

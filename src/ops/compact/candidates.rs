@@ -1,6 +1,7 @@
 //! The candidates of one partition, and how they are packed into groups.
 //!
-//! There may be millions, and a plan holds no file twice: candidates are kept in pieces, each of which goes when its files have moved into bins.
+//! There may be millions, and a plan holds no file twice: candidates are kept in pieces, put in order where they are, and moved into one bin after the
+//! other; each bin takes the room of the pieces that the one before it emptied.
 
 use crate::location::Location;
 use crate::model::DataFile;
@@ -32,12 +33,11 @@ impl Candidates {
 
     /// Neighbours in bins of at most `capacity` bytes; a file above it has a bin of its own. Files with row ids are in the order of their ids, the
     /// rest in the order of their names, whatever order metadata lists them in.
-    pub(super) fn into_bins(self, capacity: Bytes) -> Vec<Vec<DataFile>> {
-        let mut order: Vec<(usize, &DataFile)> = self.pieces.iter().flatten().enumerate().collect();
-        order.sort_unstable_by_key(|(_, file)| rank(file));
-        let (mut lengths, mut bin_of): (Vec<usize>, Vec<usize>) = (Vec::new(), vec![0; order.len()]);
+    pub(super) fn into_bins(mut self, capacity: Bytes) -> Vec<Vec<DataFile>> {
+        self.sort();
+        let mut lengths: Vec<usize> = Vec::new();
         let mut filled = Bytes(0);
-        for (at, file) in order {
+        for file in self.pieces.iter().flatten() {
             match lengths.last_mut() {
                 Some(length) if filled.plus(file.size) <= capacity => {
                     filled = filled.plus(file.size);
@@ -48,20 +48,46 @@ impl Candidates {
                     lengths.push(1);
                 }
             }
-            if let Some(bin) = bin_of.get_mut(at) {
-                *bin = lengths.len() - 1;
+        }
+        let mut files = self.into_files();
+        let bin = |length| {
+            // Flattened pieces do not tell how many files come.
+            let mut bin = Vec::with_capacity(length);
+            bin.extend(files.by_ref().take(length));
+            bin
+        };
+        lengths.into_iter().map(bin).collect()
+    }
+
+    /// Puts the files in order where they are.
+    fn sort(&mut self) {
+        let count = self.pieces.iter().map(Vec::len).sum();
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_unstable_by(|a, b| self.get(*a).map(rank).cmp(&self.get(*b).map(rank)));
+        for start in 0..count {
+            let mut at = start;
+            // Each cycle of files that take each other's places, once.
+            while let Some(from) = order.get_mut(at).map(|from| std::mem::replace(from, at)).filter(|from| *from != start) {
+                self.swap(at, from);
+                at = from;
             }
         }
-        let mut bins: Vec<Vec<DataFile>> = lengths.into_iter().map(Vec::with_capacity).collect();
-        for (file, bin) in self.into_files().zip(bin_of) {
-            if let Some(bin) = bins.get_mut(bin) {
-                bin.push(file);
+    }
+
+    fn get(&self, at: usize) -> Option<&DataFile> {
+        self.pieces.get(at / PIECE)?.get(at % PIECE)
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        if a / PIECE == b / PIECE {
+            if let Some(piece) = self.pieces.get_mut(a / PIECE) {
+                piece.swap(a % PIECE, b % PIECE);
             }
+        } else if let Ok([one, other]) = self.pieces.get_disjoint_mut([a / PIECE, b / PIECE])
+            && let (Some(one), Some(other)) = (one.get_mut(a % PIECE), other.get_mut(b % PIECE))
+        {
+            std::mem::swap(one, other);
         }
-        for bin in &mut bins {
-            bin.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
-        }
-        bins
     }
 }
 
@@ -110,10 +136,14 @@ mod tests {
     fn more_files_than_a_piece_holds_are_all_there_once_and_in_order() {
         let count = 3 * PIECE + 5;
         // 7919 is prime: every name once, in no order.
-        let bins = (0..count).map(|n| file(n * 7919 % count, 1)).collect::<Candidates>().into_bins(Bytes(5000));
-        assert_eq!(bins.iter().map(Vec::len).collect::<Vec<_>>(), [5000, 5000, count - 10_000]);
-        let wanted: Vec<String> = (0..count).map(|n| format!("{n:06}")).collect();
-        assert!(names(&bins).concat() == wanted, "each once and in order");
-        assert!(bins.iter().all(|bin| bin.capacity() == bin.len()));
+        let scattered = |n: usize| n * 7919 % count;
+        let orders: [&dyn Fn(usize) -> usize; 4] = [&scattered, &|n| n, &|n| count - 1 - n, &|n| (n + 1) % count];
+        for order in orders {
+            let bins = (0..count).map(|n| file(order(n), 1)).collect::<Candidates>().into_bins(Bytes(5000));
+            assert_eq!(bins.iter().map(Vec::len).collect::<Vec<_>>(), [5000, 5000, count - 10_000]);
+            let wanted: Vec<String> = (0..count).map(|n| format!("{n:06}")).collect();
+            assert!(names(&bins).concat() == wanted, "each once and in order");
+            assert!(bins.iter().all(|bin| bin.capacity() == bin.len()));
+        }
     }
 }
