@@ -6,35 +6,31 @@
 /// Nesting that no Parquet footer comes near.
 const DEPTH: usize = 24;
 
-/// The ids of the fields of the page index that `bytes` begin with; `None` if it is not well-formed or holds a list or text longer than the bytes left.
-pub(crate) fn fields(bytes: &[u8]) -> Option<Vec<i64>> {
-    let mut walker = Walker { rest: bytes };
-    let mut fields = Vec::new();
-    while let Some((id, kind)) = walker.field(fields.last().copied().unwrap_or_default())? {
-        if (id, kind) == (NULL_PAGES, LIST) {
-            walker.truths_or_values(DEPTH)?;
-        } else {
-            walker.field_value(kind, DEPTH)?;
-        }
-        fields.push(id);
-    }
-    Some(fields)
+/// Whether `bytes` begin with a well-formed half of a page index, without a list or text longer than the bytes left.
+pub(crate) fn is_page_index(bytes: &[u8]) -> bool {
+    fields(bytes, NULL_PAGES, Walker::truths_or_values).is_some()
 }
 
-/// How many bytes the struct takes that `bytes` begin with; `None` as for [`fields`].
+/// How many bytes the struct takes that `bytes` begin with; `None` as for [`is_page_index`].
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let mut walker = Walker { rest: bytes };
     walker.structure(DEPTH)?;
     Some(bytes.len() - walker.rest.len())
 }
 
-/// As [`fields`], of a footer, whose schema may announce no more columns than it lists and nest no deeper than any writer's.
+/// The ids of the fields of the footer that `bytes` begin with; `None` as for [`is_page_index`], and where its schema announces more columns than it
+/// lists or is nested deeper than any writer's.
 pub(super) fn footer_fields(bytes: &[u8]) -> Option<Vec<i64>> {
+    fields(bytes, SCHEMA, Walker::schema)
+}
+
+/// The ids of the fields of a struct in which the list `list` is looked at by `look`.
+fn fields<'a>(bytes: &'a [u8], list: i64, look: fn(&mut Walker<'a>, usize) -> Option<()>) -> Option<Vec<i64>> {
     let mut walker = Walker { rest: bytes };
     let mut fields = Vec::new();
     while let Some((id, kind)) = walker.field(fields.last().copied().unwrap_or_default())? {
-        if (id, kind) == (SCHEMA, LIST) {
-            walker.schema(DEPTH)?;
+        if (id, kind) == (list, LIST) {
+            look(&mut walker, DEPTH)?;
         } else {
             walker.field_value(kind, DEPTH)?;
         }
@@ -285,25 +281,25 @@ mod tests {
     #[test]
     fn lists_longer_than_the_bytes_left_are_refused() {
         // field 1: list of i32 with three elements; field 8: true; stop
-        assert_eq!(fields(&[0x19, 0x35, 2, 4, 6, 0x71, 0]), Some(vec![1, 8]));
+        assert_eq!(footer_fields(&[0x19, 0x35, 2, 4, 6, 0x71, 0]), Some(vec![1, 8]));
         assert_eq!(length(&[0x19, 0x35, 2, 4, 6, 0x71, 0, 9, 9]), Some(7));
         // the same with 2^31 - 1 structs announced
-        assert!(fields(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0]).is_none());
+        assert!(footer_fields(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0]).is_none());
         // text longer than what is left, and a struct that never ends
-        assert!(fields(&[0x18, 0x7f, b'a', 0]).is_none());
-        assert!(fields(&[0x15, 0x02]).is_none());
-        assert!(fields(&[0x1c; 4096]).is_none());
+        assert!(footer_fields(&[0x18, 0x7f, b'a', 0]).is_none());
+        assert!(footer_fields(&[0x15, 0x02]).is_none());
+        assert!(footer_fields(&[0x1c; 4096]).is_none());
     }
 
     #[test]
     fn truth_values_are_listed_where_the_format_has_them_alone() {
         // field 1: list of two truth values, which could be read as a field 1 with a list of 2^31 - 1 of them
         let truths = [0x19, 0x71, 0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0];
-        assert_eq!(fields(&truths), Some(vec![1]));
+        assert!(is_page_index(&truths));
         assert_eq!((footer_fields(&truths), length(&truths)), (None, None));
-        assert_eq!(fields(&[0x29, 0x11, 1, 0]), None);
-        assert_eq!(fields(&[0x1b, 0x01, 0x31, 7, 1, 0]), None, "a map of bytes to truth values");
-        assert_eq!(fields(&[0x1b, 0x01, 0x33, 7, 1, 0]), Some(vec![1]), "a map of bytes to bytes");
+        assert!(!is_page_index(&[0x29, 0x11, 1, 0]));
+        assert!(!is_page_index(&[0x1b, 0x01, 0x31, 7, 1, 0]), "a map of bytes to truth values");
+        assert!(is_page_index(&[0x1b, 0x01, 0x33, 7, 1, 0]), "a map of bytes to bytes");
     }
 
     #[test]
@@ -333,7 +329,7 @@ mod tests {
         // Field 4: list of one row group; its field 1: list of one column; its field 3: metadata with field 1 (i32), field 15 and field 16.
         let footer = |fifteen: &[u8]| [&[0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x15, 0x02][..], fifteen, &[0x1c, 0, 0, 0, 0, 0]].concat();
         let foreign = footer(&[0xe9, 0x15, 0x02]);
-        assert_eq!(fields(&foreign), Some(vec![4]));
+        assert_eq!(footer_fields(&foreign), Some(vec![4]));
         assert_eq!(without_foreign_fields(&foreign), Some(vec![0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x15, 0x02, 0, 0, 0, 0]));
         assert_eq!(without_foreign_fields(&footer(&[0xe5, 0x02])), None);
     }

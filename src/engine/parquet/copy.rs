@@ -240,9 +240,8 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
     let kept = source.kept(&(start..end));
     let fetched = kept.is_none();
     let bytes = kept.map_or_else(|| source.fetch(start..end), Ok)?;
-    let sound = |r: &std::ops::Range<u64>| {
-        bytes.get(memory_size(r.start - start)..memory_size(r.end - start)).is_some_and(|index| thrift::fields(index).is_some())
-    };
+    let sound =
+        |r: &std::ops::Range<u64>| bytes.get(memory_size(r.start - start)..memory_size(r.end - start)).is_some_and(thrift::is_page_index);
     let sound = indexes.iter().all(sound);
     if fetched {
         source.keep(start, bytes);
