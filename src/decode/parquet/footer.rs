@@ -5,6 +5,7 @@ use std::ops::Range;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
+use super::structs::ENCRYPTION_ALGORITHM;
 use super::thrift;
 use crate::decode::guarded;
 use crate::error::{Error, Result};
@@ -15,8 +16,6 @@ pub(crate) const TAIL: u64 = 64 << 10;
 pub(crate) const FRAME: u64 = 12;
 /// Footers larger than this are taken for damage.
 const LARGEST: u64 = 512 << 20;
-/// The field of a footer that tells how columns are encrypted (parquet.thrift, `FileMetaData`).
-const ENCRYPTION_ALGORITHM: i64 = 8;
 
 /// Where the footer of a file of `size` bytes lies that ends with `tail`, of which the last eight bytes count.
 ///
@@ -47,18 +46,15 @@ pub(crate) fn place(size: u64, tail: &[u8]) -> Result<Range<u64>> {
 ///
 /// `Corrupt` for damage, `Unsupported` for encrypted columns and what the library does not know.
 pub(crate) fn decode(footer: &[u8]) -> Result<ParquetMetaData> {
-    let fields = thrift::footer_fields(footer).ok_or_else(damaged)?;
-    if fields.contains(&ENCRYPTION_ALGORITHM) {
+    let (mut mended, mut fields) = (None, thrift::footer_fields(footer));
+    if fields.is_none() {
+        mended = thrift::without_foreign_fields(footer);
+        fields = mended.as_deref().and_then(thrift::footer_fields);
+    }
+    if fields.ok_or_else(damaged)?.contains(&ENCRYPTION_ALGORITHM) {
         return Err(Error::unsupported("the Parquet file has encrypted columns"));
     }
-    let decoded = match guarded(|| ParquetMetaDataReader::decode_metadata(footer))? {
-        Ok(metadata) => return Ok(metadata),
-        Err(error) => match thrift::without_foreign_fields(footer) {
-            Some(footer) => guarded(|| ParquetMetaDataReader::decode_metadata(&footer))?,
-            None => Err(error),
-        },
-    };
-    decoded.map_err(error)
+    guarded(|| ParquetMetaDataReader::decode_metadata(mended.as_deref().unwrap_or(footer)))?.map_err(error)
 }
 
 /// Holds every number that readers rely on against a file of `size` bytes; returns its rows.

@@ -13,7 +13,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::{Fetched, footer, thrift};
+use super::{Fetched, footer, structs, thrift};
 
 /// Headers are at most this long; the limit of Arrow's C++ reader.
 const LARGEST: u64 = 16 << 20;
@@ -83,7 +83,7 @@ pub(super) fn header(input: &mut impl Read, most: u64) -> std::io::Result<Vec<u8
         bytes.extend(more.into_iter().take(count));
         // Input may come in small pieces: it is looked at when there is twice as much.
         if count == 0 || bytes.len() >= 2 * seen {
-            if let Some(length) = thrift::length(&bytes) {
+            if let Some(length) = thrift::length(&bytes, structs::PAGE_HEADER) {
                 bytes.truncate(length);
                 return Ok(bytes);
             }
@@ -106,7 +106,7 @@ pub(crate) fn bloom_filter<R: ChunkReader>(chunk: &ColumnChunkMetaData, reader: 
     let start = u64::try_from(start).map_err(|_| damaged())?;
     let told = chunk.bloom_filter_length().map(usize::try_from).transpose().map_err(|_| damaged())?;
     let bytes = reader.get_bytes(start, told.unwrap_or(BLOOM_HEADER))?;
-    thrift::length(&bytes).ok_or_else(damaged)?;
+    thrift::length(&bytes, structs::BLOOM_FILTER_HEADER).ok_or_else(damaged)?;
     if told.is_some() {
         let fetched = Fetched { size: reader.len(), ranges: vec![(start, bytes)] };
         return Sbbf::read_from_column_chunk(chunk, &fetched);

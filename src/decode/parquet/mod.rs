@@ -4,6 +4,7 @@
 mod claims;
 pub(crate) mod footer;
 mod headers;
+mod structs;
 pub(crate) mod thrift;
 
 use std::io::Cursor;

@@ -226,12 +226,12 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
         let start = u64::try_from(offset?).ok()?;
         Some(start..start.checked_add(u64::try_from(length?).ok()?)?)
     };
-    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
-    let indexes = chunks
-        .flat_map(|c| [place(c.column_index_offset(), c.column_index_length()), place(c.offset_index_offset(), c.offset_index_length())]);
-    let indexes: Vec<_> = indexes.flatten().collect();
-    let (start, end) = indexes.iter().fold((u64::MAX, 0), |(start, end), r| (start.min(r.start), end.max(r.end)));
-    if indexes.is_empty() || end - start > LARGEST_INDEX {
+    let chunks = || metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let columns: Vec<_> = chunks().filter_map(|c| place(c.column_index_offset(), c.column_index_length())).collect();
+    let offsets: Vec<_> = chunks().filter_map(|c| place(c.offset_index_offset(), c.offset_index_length())).collect();
+    let indexes = || columns.iter().chain(&offsets);
+    let (start, end) = indexes().fold((u64::MAX, 0), |(start, end), r| (start.min(r.start), end.max(r.end)));
+    if indexes().next().is_none() || end - start > LARGEST_INDEX {
         return Ok(false);
     }
     if end > source.size() {
@@ -240,9 +240,8 @@ fn fetch_page_index(source: &Source, metadata: &ParquetMetaData) -> Result<bool>
     let kept = source.kept(&(start..end));
     let fetched = kept.is_none();
     let bytes = kept.map_or_else(|| source.fetch(start..end), Ok)?;
-    let sound =
-        |r: &std::ops::Range<u64>| bytes.get(memory_size(r.start - start)..memory_size(r.end - start)).is_some_and(thrift::is_page_index);
-    let sound = indexes.iter().all(sound);
+    let half = |r: &std::ops::Range<u64>| bytes.get(memory_size(r.start - start)..memory_size(r.end - start)).unwrap_or_default();
+    let sound = columns.iter().all(|r| thrift::is_column_index(half(r))) && offsets.iter().all(|r| thrift::is_offset_index(half(r)));
     if fetched {
         source.keep(start, bytes);
     }

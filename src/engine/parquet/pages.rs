@@ -38,7 +38,7 @@ pub(super) fn read<R: ChunkReader>(chunk: &ColumnChunkMetaData, rows: u64, reade
     let Some(column) = place(chunk.column_index_offset(), chunk.column_index_length()) else { return Ok(None) };
     let Some(offset) = place(chunk.offset_index_offset(), chunk.offset_index_length()) else { return Ok(None) };
     let (column, offset) = fetch(column, offset, reader)?;
-    if !thrift::is_page_index(&column) || !thrift::is_page_index(&offset) {
+    if !thrift::is_column_index(&column) || !thrift::is_offset_index(&offset) {
         return Ok(None);
     }
     // The library reads the indexes of all columns of a file: it is shown a file of this column alone, where one half follows the other.
