@@ -1,5 +1,6 @@
 //! Parquet files that formats read themselves: checkpoints, and files of position deletes.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,8 +23,10 @@ use crate::store::Store;
 type EachBatch<'a> = &'a mut (dyn FnMut(&RecordBatch) -> Result<()> + Send);
 
 /// Rows decoded at a time.
-const BATCH: usize = 8192;
-/// Columns fetched at a time.
+const BATCH: usize = 2048;
+/// Bytes fetched at once: as much is given back as soon as it is decoded.
+const PIECE: usize = 4 << 20;
+/// Pieces fetched at a time.
 const AHEAD: usize = 8;
 
 /// A Parquet file on a store, read row group by row group. The decoder may panic on damaged bytes: that is damage too.
@@ -89,9 +92,22 @@ impl<'a> ParquetFile<'a> {
     }
 
     async fn fetch(&self, chunks: Vec<Range<u64>>) -> Result<Fetched> {
-        let fetch = |range: Range<u64>| async move { Ok::<_, Error>((range.start, self.store.get_range(self.place, range).await?)) };
-        let ranges = stream::iter(chunks).map(fetch).buffered(AHEAD).try_collect().await?;
-        Ok(Fetched { size: self.size, ranges })
+        let mut fetched = vec![VecDeque::new(); chunks.len()];
+        let mut pieces = Vec::new();
+        for (chunk, range) in chunks.into_iter().enumerate() {
+            let starts = range.clone().step_by(PIECE);
+            pieces.extend(starts.map(|start| (chunk, start..start.saturating_add(PIECE as u64).min(range.end))));
+        }
+        let fetch = |(chunk, range): (usize, Range<u64>)| async move {
+            Ok::<_, Error>((chunk, range.start, self.store.get_range(self.place, range).await?))
+        };
+        let mut pieces = stream::iter(pieces).map(fetch).buffered(AHEAD);
+        while let Some((chunk, start, bytes)) = pieces.try_next().await? {
+            if let Some(chunk) = fetched.get_mut(chunk) {
+                chunk.push_back((start, bytes));
+            }
+        }
+        Ok(Fetched::new(self.size, fetched))
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn bloom_filter<R: ChunkReader>(chunk: &ColumnChunkMetaData, reader: 
     let bytes = reader.get_bytes(start, told.unwrap_or(BLOOM_HEADER))?;
     thrift::length(&bytes, structs::BLOOM_FILTER_HEADER).ok_or_else(damaged)?;
     if told.is_some() {
-        let fetched = Fetched { size: reader.len(), ranges: vec![(start, bytes)] };
+        let fetched = Fetched::new(reader.len(), vec![[(start, bytes)].into()]);
         return Sbbf::read_from_column_chunk(chunk, &fetched);
     }
     Sbbf::read_from_column_chunk(chunk, reader)

@@ -2,25 +2,25 @@
 //! [`claims`]).
 
 mod claims;
+mod fetched;
 pub(crate) mod footer;
 mod headers;
 mod structs;
 pub(crate) mod thrift;
 
-use std::io::Cursor;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes as Buffer;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
+pub(crate) use fetched::Fetched;
 use headers::Chunk;
 pub(crate) use headers::bloom_filter;
 
@@ -47,43 +47,6 @@ pub(crate) fn row_group<R: ChunkReader + 'static>(
 pub(crate) fn chunks(group: &RowGroupMetaData, mask: &ProjectionMask, size: u64) -> Vec<Range<u64>> {
     let chosen = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
     chosen.filter_map(|(_, chunk)| footer::chunk_range(chunk, size)).collect()
-}
-
-/// Ranges of a file that were fetched.
-pub(crate) struct Fetched {
-    /// Bytes of the file.
-    pub(crate) size: u64,
-    /// Where each range begins, and its bytes.
-    pub(crate) ranges: Vec<(u64, Buffer)>,
-}
-
-impl Fetched {
-    fn from(&self, start: u64) -> Result<Buffer> {
-        let held = self.ranges.iter().find_map(|(first, bytes)| {
-            let skip = usize::try_from(start.checked_sub(*first)?).ok()?;
-            (skip < bytes.len()).then(|| bytes.slice(skip..))
-        });
-        held.ok_or_else(|| ParquetError::EOF("a page lies outside of its column".into()))
-    }
-}
-
-impl Length for Fetched {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Fetched {
-    type T = Cursor<Buffer>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(Cursor::new(self.from(start)?))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Buffer> {
-        let bytes = self.from(start)?;
-        if length <= bytes.len() { Ok(bytes.slice(..length)) } else { Err(ParquetError::EOF("a page ends outside of its column".into())) }
-    }
 }
 
 /// One row group of a file.

@@ -1,6 +1,9 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use std::collections::VecDeque;
+
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bytes::Bytes as Buffer;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::basic::Encoding;
@@ -63,7 +66,7 @@ fn a_part_of_the_rows_and_columns_is_read() {
     let group = metadata.metadata().row_group(0);
     let [range] = chunks(group, &mask, bytes.len() as u64).try_into().unwrap();
     let part = bytes.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
-    let fetched = Fetched { size: bytes.len() as u64, ranges: vec![(range.start, part)] };
+    let fetched = Fetched::new(bytes.len() as u64, vec![[(range.start, part)].into()]);
     let rows = RowSelection::from_consecutive_ranges([3..5, 98..100].into_iter(), 100);
     let mut batches = row_group(fetched, &metadata, 0, mask, (1000, Some(rows))).unwrap();
     let batch = batches.next().unwrap().unwrap();
@@ -72,14 +75,46 @@ fn a_part_of_the_rows_and_columns_is_read() {
     // Columns that lie side by side.
     let all = ProjectionMask::all();
     let ranges = chunks(group, &all, bytes.len() as u64);
-    let parts = ranges.iter().map(|r| (r.start, bytes.slice(usize::try_from(r.start).unwrap()..usize::try_from(r.end).unwrap()))).collect();
-    let fetched = Fetched { size: bytes.len() as u64, ranges: parts };
+    let part = |r: &Range<u64>| [(r.start, bytes.slice(usize::try_from(r.start).unwrap()..usize::try_from(r.end).unwrap()))].into();
+    let parts = ranges.iter().map(part).collect();
+    let fetched = Fetched::new(bytes.len() as u64, parts);
     let batch = row_group(fetched, &metadata, 0, all, (1000, None)).unwrap().next().unwrap().unwrap();
     assert_eq!((batch.num_columns(), batch.num_rows(), batch.column(0)), (2, 100, batch.column(1)));
     // A column that was not fetched.
-    let none = Fetched { size: bytes.len() as u64, ranges: Vec::new() };
+    let none = Fetched::new(bytes.len() as u64, Vec::new());
     let mut batches = row_group(none, &metadata, 0, ProjectionMask::all(), (1000, None)).unwrap();
     assert!(batches.next().unwrap().is_err());
+}
+
+#[test]
+fn columns_are_read_in_pieces_of_any_size_and_given_back_on_the_way() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let properties = WriterProperties::builder().set_dictionary_enabled(false).set_data_page_row_count_limit(100).set_write_batch_size(50);
+    let bytes = Buffer::from(file(vec![("a", Arc::clone(&numbers)), ("b", numbers)], properties));
+    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).unwrap();
+    let ranges = chunks(metadata.metadata().row_group(0), &ProjectionMask::all(), bytes.len() as u64);
+    for size in [1, 7, 100, 1000, 100_000] {
+        // Each piece on its own, as it would be fetched.
+        let pieces = |range: &Range<u64>| {
+            let part = &bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+            let starts = (range.start..).step_by(size);
+            starts.zip(part.chunks(size)).map(|(start, piece)| (start, Buffer::copy_from_slice(piece))).collect::<VecDeque<_>>()
+        };
+        let fetched: Vec<_> = ranges.iter().map(pieces).collect();
+        let kept = fetched.clone();
+        let batches = row_group(Fetched::new(bytes.len() as u64, fetched), &metadata, 0, ProjectionMask::all(), (100, None)).unwrap();
+        let mut back = Vec::new();
+        for batch in batches {
+            let batch = batch.unwrap();
+            assert_eq!(batch.column(0), batch.column(1));
+            back.extend(batch.column(0).as_primitive::<Int64Type>().values().to_vec());
+            let held = kept.iter().flatten().filter(|(_, piece)| !piece.is_unique()).count();
+            // Of the ten pages a column, the one that was read last and those to come; both ends of either column may lie amid a piece.
+            let left = kept.iter().flatten().count() * (1100 - back.len()) / 1000;
+            assert!(held <= left + 4, "{size}: {held} of {left}");
+        }
+        assert!(back.into_iter().eq(0..1000), "{size}");
+    }
 }
 
 /// A list of 2^31 - 1 truth values, which announce themselves and take no bytes; as field `id` after field 0.
