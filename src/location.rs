@@ -4,9 +4,7 @@
 //! `s3a://b/k` and `s3://b/k` are one object.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -19,15 +17,14 @@ pub use spelling::Spelling;
 ///
 /// Invariants: `scheme` is lowercase and one of the canonical names (`s3a` and `s3n` become `s3`, `abfs` becomes `abfss`, no scheme
 /// becomes `file`); `path` has no leading or trailing slash and no empty, `.` or `..` segments, and is not percent-encoded.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    /// `<scheme>://<authority>/<path>`. There may be millions of places: copies share it.
+    /// `<scheme>://<authority>/<path>`. There may be millions of places: copies share it, and parts of it are looked for when they are asked for.
     text: Arc<str>,
-    /// Bytes of the scheme.
-    scheme: u32,
-    /// Where the path begins.
-    path: u32,
 }
+
+/// What ends the scheme.
+const SCHEME_END: &str = "://";
 
 impl Location {
     /// Reads an absolute place: `/a/b`, `file:/a/b`, `file:///a/b`, `s3://bucket/key`. The path is taken as it is, without
@@ -35,7 +32,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// A usage error if the text is relative or climbs above its root, or is longer than any place can be.
+    /// A usage error if the text is relative or climbs above its root.
     pub fn parse(text: &str) -> Result<Self> {
         let (scheme, rest) = split_scheme(text);
         let has_scheme = scheme.is_some();
@@ -49,13 +46,7 @@ impl Location {
         };
         // `file://host/path` names this host: there is no other that could be meant.
         let authority = if scheme == "file" { "" } else { authority };
-        let (whole, path) = (text, normalise(path)?);
-        let text = format!("{scheme}://{authority}/{path}");
-        let ends = (u32::try_from(scheme.len()), u32::try_from(text.len() - path.len()));
-        let (Ok(scheme), Ok(path)) = ends else {
-            return Err(Error::usage("a location is too long").about("bytes", whole.len()));
-        };
-        Ok(Self { text: text.into(), scheme, path })
+        Ok(Self { text: format!("{scheme}://{authority}/{}", normalise(path)?).into() })
     }
 
     /// As [`Self::parse`], with relative text taken below `base`, which must be a local folder.
@@ -80,7 +71,7 @@ impl Location {
     /// The child `name`, which must be a plain name or a path of plain names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.path().is_empty() { self.with_path(name) } else { self.with_text(&[&self.text, "/", name]) }
+        if self.path().is_empty() { self.with_path(name) } else { Self::with_text(&[&self.text, "/", name]) }
     }
 
     /// The enclosing folder; `None` at the root.
@@ -98,12 +89,12 @@ impl Location {
     /// This place with another path, which must be normal: of a storage's own keys, or made of the parts of such.
     #[must_use]
     pub(crate) fn with_path(&self, path: &str) -> Self {
-        self.with_text(&[self.storage(), path])
+        Self::with_text(&[self.storage(), path])
     }
 
-    /// A place on the same storage whose text is `parts`, one after the other.
-    fn with_text(&self, parts: &[&str]) -> Self {
-        Self { text: parts.concat().into(), ..*self }
+    /// The place whose text is `parts`, one after the other.
+    fn with_text(parts: &[&str]) -> Self {
+        Self { text: parts.concat().into() }
     }
 
     /// The last segment of the path; empty at the root.
@@ -113,22 +104,40 @@ impl Location {
 
     /// The canonical scheme: `file`, `s3`, `gs`, `abfss`, `hdfs` …
     pub fn scheme(&self) -> &str {
-        self.text.get(..self.scheme as usize).unwrap_or_default()
+        self.text.split_once(SCHEME_END).map_or("", |(scheme, _)| scheme)
     }
 
     /// Bucket, container or host; empty for local files.
     pub fn authority(&self) -> &str {
-        self.text.get(self.scheme as usize + "://".len()..self.path as usize - "/".len()).unwrap_or_default()
+        let authority = self.storage().split_once(SCHEME_END).map(|(_, authority)| authority);
+        authority.and_then(|authority| authority.strip_suffix('/')).unwrap_or_default()
     }
 
     /// The path without a leading slash, not percent-encoded.
     pub fn path(&self) -> &str {
-        self.text.get(self.path as usize..).unwrap_or_default()
+        self.parts().1
     }
 
     /// What comes before the path.
     fn storage(&self) -> &str {
-        self.text.get(..self.path as usize).unwrap_or_default()
+        self.parts().0
+    }
+
+    /// What comes before the path, and the path.
+    fn parts(&self) -> (&str, &str) {
+        let authority = self.text.find(':').map_or(0, |scheme| scheme + SCHEME_END.len());
+        let slash = self.text.get(authority..).and_then(|rest| rest.find('/'));
+        self.text.split_at(slash.map_or(self.text.len(), |slash| authority + slash + 1))
+    }
+
+    /// How many bytes `text` has if the place ends with it.
+    pub(crate) fn ends_with(&self, text: &str) -> Option<u32> {
+        u32::try_from(text.len()).ok().filter(|_| self.text.ends_with(text))
+    }
+
+    /// The last `bytes` bytes of the place, as [`Self::ends_with`] told them.
+    pub(crate) fn end(&self, bytes: u32) -> &str {
+        self.text.len().checked_sub(bytes as usize).and_then(|from| self.text.get(from..)).unwrap_or_default()
     }
 
     /// Whether this place is `other` or lies below it.
@@ -216,25 +225,6 @@ impl fmt::Display for Location {
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.text, f)
-    }
-}
-
-impl Hash for Location {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
-}
-
-impl Ord for Location {
-    /// By scheme, authority and path.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.scheme(), self.authority(), self.path()).cmp(&(other.scheme(), other.authority(), other.path()))
-    }
-}
-
-impl PartialOrd for Location {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Spelling(Form);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     /// As many bytes at the end of the place.
-    End(usize),
+    End(u32),
     /// Another text.
     Own(Arc<str>),
 }
@@ -21,18 +21,18 @@ enum Form {
 impl Spelling {
     /// `raw`, which spells `place`.
     pub fn of(place: &Location, raw: &str) -> Self {
-        Self(if place.text.ends_with(raw) { Form::End(raw.len()) } else { Form::Own(raw.into()) })
+        Self(place.ends_with(raw).map_or_else(|| Form::Own(raw.into()), Form::End))
     }
 
     /// The normalised text of `place`.
     pub fn normal(place: &Location) -> Self {
-        Self(Form::End(place.text.len()))
+        Self::of(place, &place.text)
     }
 
     /// The text, where this spells `place`; to ask for another place is an error of the caller that cannot be told.
     pub fn text<'a>(&'a self, place: &'a Location) -> &'a str {
         match &self.0 {
-            Form::End(bytes) => place.text.len().checked_sub(*bytes).and_then(|from| place.text.get(from..)).unwrap_or_default(),
+            Form::End(bytes) => place.end(*bytes),
             Form::Own(text) => text,
         }
     }
@@ -47,7 +47,7 @@ mod tests {
         let place = Location::parse("s3://b/t/p=ä b/x.parquet").unwrap();
         for raw in ["s3://b/t/p=ä b/x.parquet", "/b/t/p=ä b/x.parquet", "p=ä b/x.parquet", "x.parquet", ""] {
             let spelling = Spelling::of(&place, raw);
-            assert_eq!((spelling.text(&place), &spelling.0), (raw, &Form::End(raw.len())));
+            assert_eq!((spelling.text(&place), &spelling.0), (raw, &Form::End(u32::try_from(raw.len()).unwrap())));
         }
         for raw in ["s3a://b/t/p=ä b/x.parquet", "p=%C3%A4%20b/x.parquet", "./x.parquet"] {
             let spelling = Spelling::of(&place, raw);

@@ -15,6 +15,7 @@ pub mod history;
 pub mod literal;
 pub mod operation;
 pub mod output;
+mod pieces;
 pub mod places;
 pub mod predicate;
 pub mod schema;
@@ -35,6 +36,7 @@ pub use operation::{OperationId, digest};
 pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
 };
+pub use pieces::Pieces;
 pub use places::PlaceSet;
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, LiveCount, Snapshot, Totals, Version};

@@ -32,7 +32,7 @@ pub(super) fn adds(rows: &[(&LiveFile, &TextMap)], form: &StatsForm) -> Arrays {
         ("modificationTime", longs(all().map(|add| Some(add.modification_time)))),
         ("dataChange", flags(all().map(|_| Some(false)))),
         ("tags", maps(all().map(|add| add.tags()))?),
-        ("deletionVector", vectors(&all().map(|add| add.deletion_vector.as_deref()).collect::<Vec<_>>())?),
+        ("deletionVector", vectors(&all().map(LiveFile::vector).collect::<Vec<_>>())?),
         ("baseRowId", longs(all().map(LiveFile::base_row_id))),
         ("defaultRowCommitVersion", longs(all().map(LiveFile::default_row_commit_version))),
         ("clusteringProvider", texts(all().map(|add| add.clustering_provider()))),

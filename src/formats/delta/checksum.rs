@@ -36,7 +36,7 @@ pub(super) async fn check(version: &DeltaVersion, found: FindingSink<'_>) -> Res
     let (mut size, mut vectors, mut deleted) = (0u64, 0u64, 0u64);
     for add in state.files.iter() {
         size = size.saturating_add(add.size);
-        if let Some(vector) = &add.deletion_vector {
+        if let Some(vector) = add.vector() {
             vectors += 1;
             deleted = deleted.saturating_add(vector.cardinality);
         }

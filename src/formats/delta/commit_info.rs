@@ -54,7 +54,7 @@ impl Sizes {
     /// Counts `add` among the files that go.
     pub(super) fn remove(&mut self, add: &LiveFile) {
         self.removed.push(add.size);
-        self.vectors += u64::from(add.deletion_vector.is_some());
+        self.vectors += u64::from(add.vector().is_some());
     }
 }
 

@@ -94,9 +94,9 @@ impl Builder<'_> {
             Error::unsupported("rows of a file cannot be marked as deleted: the log does not say how many it has")
                 .about("file", file.path())
         })?;
-        let before = file.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality);
+        let before = file.vector().map_or(0, |vector| vector.cardinality);
         self.sizes.deleted_rows = self.sizes.deleted_rows.saturating_add(marked.deleted.len().saturating_sub(before));
-        self.sizes.vectors += u64::from(file.deletion_vector.is_some());
+        self.sizes.vectors += u64::from(file.vector().is_some());
         self.lines.line("remove", remove(values, file, self.now, true)?)?;
         if marked.deleted.len() >= stored {
             self.sizes.removed.push(file.size);
@@ -194,7 +194,7 @@ pub(super) fn remove(values: &TextMap, add: &LiveFile, now: Timestamp, data_chan
     if let Some(tags) = add.tags() {
         out.insert("tags".into(), to_json(tags)?);
     }
-    if let Some(vector) = &add.deletion_vector {
+    if let Some(vector) = add.vector() {
         out.insert("deletionVector".into(), to_json(vector)?);
     }
     if let Some(id) = add.base_row_id() {

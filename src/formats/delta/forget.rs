@@ -126,7 +126,7 @@ pub(super) fn agree(checkpoint: &State, commits: &State) -> Result<()> {
 ///
 /// `Corrupt`, naming a file that did not.
 pub(super) fn same_files(back: &State, written: &State) -> Result<()> {
-    let mut partitions: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut partitions: BTreeMap<u32, u32> = BTreeMap::new();
     for add in written.files.iter() {
         let same = back.files.find(add.key()).is_some_and(|found| {
             // Each partition is compared once, by the first file that is in it.
@@ -142,8 +142,7 @@ pub(super) fn same_files(back: &State, written: &State) -> Result<()> {
 }
 
 fn is_same(a: &LiveFile, b: &LiveFile) -> bool {
-    (a.size, a.modification_time) == (b.size, b.modification_time)
-        && (a.path(), &a.deletion_vector, &a.extra) == (b.path(), &b.deletion_vector, &b.extra)
+    (a.size, a.modification_time) == (b.size, b.modification_time) && (a.path(), a.vector(), a.extra()) == (b.path(), b.vector(), b.extra())
 }
 
 /// The version that the hint names.

@@ -37,7 +37,7 @@ fn of_file(root: &Location, path: &str, vector: Option<&Vector>, size: Option<u6
 ///
 /// `Corrupt` for the name of a vector that cannot be understood.
 pub(super) fn of_live(root: &Location, file: &LiveFile) -> Result<Vec<Holding>> {
-    at(root, file.location.clone(), file.deletion_vector.as_deref(), Some(file.size))
+    at(root, file.location.clone(), file.vector(), Some(file.size))
 }
 
 fn at(root: &Location, location: Location, vector: Option<&Vector>, size: Option<u64>) -> Result<Vec<Holding>> {

@@ -200,7 +200,7 @@ impl<'a> Replay<'a> {
                 let key = FileKey::new(&place, add.deletion_vector.as_deref().map(Vector::id).as_deref());
                 self.once_in_a_sum(key)?;
                 if self.seen.insert(key) {
-                    self.files.push(*add, place);
+                    self.files.push(*add, place)?;
                 }
             }
             Action::Remove(remove) => self.take_remove(*remove)?,

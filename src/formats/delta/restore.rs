@@ -103,7 +103,7 @@ impl<'a> Files<'a> {
                 .about("feature", "appendOnly")
                 .hint("unset the property first, or read the older version with --as-of"));
         }
-        if compat::forbids_vectors(now) && self.adds.iter().any(|(add, _)| add.deletion_vector.is_some()) {
+        if compat::forbids_vectors(now) && self.adds.iter().any(|(add, _)| add.vector().is_some()) {
             return Err(Error::refused(
                 "the table cannot be restored: its Iceberg compatibility forbids the deletion vectors of that version",
             )
@@ -151,7 +151,7 @@ impl<'a> Files<'a> {
         }
         let mut kept = true;
         for (add, state) in &self.adds {
-            let mut members = mark::add_again(state.files.values(add), add, add.deletion_vector.as_deref(), add.stats())?;
+            let mut members = mark::add_again(state.files.values(add), add, add.vector(), add.stats())?;
             if let (Some(ids), None) = (&mut ids, add.base_row_id()) {
                 let rows = add.rows().ok_or_else(|| {
                     Error::unsupported("a file that comes back needs row ids, and the log does not say how many rows it has")

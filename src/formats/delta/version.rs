@@ -17,7 +17,7 @@ use super::{
 use crate::commit::Answer;
 use crate::error::{Error, Result};
 use crate::formats::{Defaults, OutputWishes, TableVersion};
-use crate::location::Location;
+use crate::location::{Location, Spelling};
 use crate::model::{
     Bookkeeping, Change, DataFile, DeleteKind, DeleteRef, FileFormat, FindingSink, Forget, HistoryEntry, Holding, Lineage, ListPlan,
     ListWishes, OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, Type, Upkeep,
@@ -114,8 +114,8 @@ impl DeltaVersion {
     }
 
     fn file(&self, add: &LiveFile, with_stats: bool) -> Result<DataFile> {
-        let partition = self.partitions.get(add.partition).ok_or_else(|| Error::bug("a file without a partition"))?;
-        let deletes: Arc<[DeleteRef]> = match &add.deletion_vector {
+        let partition = self.partitions.get(add.partition as usize).ok_or_else(|| Error::bug("a file without a partition"))?;
+        let deletes: Arc<[DeleteRef]> = match add.vector() {
             None => Arc::clone(&self.no_deletes),
             Some(vector) => Arc::new([DeleteRef { kind: DeleteKind::Vector, key: vector.id(), rows: Some(vector.cardinality) }]),
         };
@@ -124,7 +124,7 @@ impl DeltaVersion {
         let lineage = add.default_row_commit_version().filter(|_| self.state.protocol.writes("rowTracking"));
         Ok(DataFile {
             location: add.location.clone(),
-            spelling: add.spelling.clone(),
+            spelling: Spelling::of(&add.location, add.path()),
             format: FileFormat::Parquet,
             size: Bytes(add.size),
             rows: add.rows(),
@@ -140,7 +140,7 @@ impl DeltaVersion {
             return Ok(RowDeletes::None);
         }
         let add = self.state.files.find(entry::key(file));
-        let vector = add.and_then(|add| add.deletion_vector.as_deref());
+        let vector = add.and_then(LiveFile::vector);
         let vector = vector.ok_or_else(|| Error::bug("deletes were asked for a file of another version").about("file", &file.location))?;
         dv::read(&self.store, self.root(), vector, file.rows).await.map_err(|error| error.about("file", &file.location))
     }

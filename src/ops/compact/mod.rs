@@ -7,7 +7,7 @@
 //! - **C3** a group's inputs hold no more bytes than the policy's `max_group_size`, unless it is a single file;
 //! - **C4** planning again after the plan has run finds nothing to do (save under `rewrite_all`, which asks for everything).
 
-pub mod candidates;
+pub mod bins;
 pub mod plan;
 pub mod run;
 pub mod survey;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::candidates::Candidates;
+use super::bins;
 use crate::error::{Error, Result};
-use crate::model::{DataFile, Partition};
+use crate::model::{DataFile, Partition, Pieces};
 use crate::units::Bytes;
 
 /// Options and table defaults, resolved: every number a plan depends on.
@@ -128,7 +128,7 @@ pub struct Group {
     /// The partition of new files; where rows are sorted into many, the spec alone.
     pub partition: Arc<Partition>,
     /// The files, in the table's order.
-    pub files: Vec<DataFile>,
+    pub files: Pieces<DataFile>,
     /// Why.
     pub why: Why,
 }
@@ -185,8 +185,8 @@ fn has_many_deletes(file: &DataFile, policy: &Policy) -> bool {
 }
 
 /// Adds groups for the candidates of one partition to `plan`.
-pub fn plan_partition(partition: &Arc<Partition>, candidates: Candidates, policy: &Policy, plan: &mut Plan) {
-    for files in candidates.into_bins(policy.max_group) {
+pub fn plan_partition(partition: &Arc<Partition>, candidates: Pieces<DataFile>, policy: &Policy, plan: &mut Plan) {
+    for files in bins::into_bins(candidates, policy.max_group) {
         match worth(&files, policy) {
             Some(why) => within_limit(Group { partition: Arc::clone(partition), files, why }, policy, plan),
             None => plan.leave(Leave::FewNeighbours, files.len()),
@@ -194,7 +194,7 @@ pub fn plan_partition(partition: &Arc<Partition>, candidates: Candidates, policy
     }
 }
 
-fn worth(files: &[DataFile], policy: &Policy) -> Option<Why> {
+fn worth(files: &Pieces<DataFile>, policy: &Policy) -> Option<Why> {
     let bytes: Bytes = files.iter().map(|file| file.size).sum();
     if policy.rewrite_all {
         Some(Why::Asked)

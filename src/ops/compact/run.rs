@@ -12,7 +12,7 @@ use crate::engine::{RewritePath, RewriteTask, Rewritten};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{OutputWishes, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Change, GroupChange, Intent, OperationId, OutputSpec, Partition, Totals, Version};
+use crate::model::{Change, DataFile, GroupChange, Intent, OperationId, OutputSpec, Partition, Totals, Version};
 use crate::ops::Parts;
 use crate::ops::document::Outcome;
 use crate::ops::land::{Landing, Patience, land};
@@ -238,11 +238,13 @@ impl Run<'_> {
     }
 
     async fn rewrite(&self, base: &dyn TableVersion, index: usize, group: Group, output: OutputSpec, name_stem: String) -> Result<Written> {
-        let deletes = base.row_deletes(&group.files).await?;
-        let mut inputs: Vec<_> = group.files.iter().cloned().zip(deletes).collect();
+        let path = self.path(&group).await?;
+        let files: Vec<DataFile> = group.files.into_iter().collect();
+        let deletes = base.row_deletes(&files).await?;
+        let mut inputs: Vec<_> = files.iter().cloned().zip(deletes).collect();
         let deletes = self.parts.engine.locate_deletes(&inputs).await?;
         let mut live_rows = 0;
-        for (file, deleted) in group.files.iter().zip(&deletes) {
+        for (file, deleted) in files.iter().zip(&deletes) {
             let stored = match file.rows {
                 Some(rows) => rows,
                 None => self.parts.engine.stored_rows(file).await?,
@@ -251,9 +253,8 @@ impl Run<'_> {
                 .ok_or_else(|| Error::corrupt("more rows are deleted than the file has").about("file", &file.location))?;
         }
         inputs.iter_mut().zip(deletes).for_each(|(input, located)| input.1 = located);
-        let path = self.path(&group).await?;
         let done = self.parts.engine.rewrite(RewriteTask { inputs, output, name_stem, path }).await?;
-        let change = GroupChange { removes: group.files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
+        let change = GroupChange { removes: files, live_rows, adds: done.files.clone(), ..GroupChange::default() };
         Ok(Written { index, change, done })
     }
 

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::Options;
-use super::candidates::Candidates;
 use super::plan::{Leave, Plan, Policy, is_candidate, largest_roll, plan_partition};
 use crate::engine::{RewritePath, Rewriter};
 use crate::error::Result;
 use crate::formats::{Destination, TableVersion};
-use crate::model::{Partition, Totals};
+use crate::model::{DataFile, Partition, Pieces, Totals};
 use crate::ops::totals::Counter;
 
 /// Which part of the table to plan.
@@ -42,7 +41,7 @@ pub struct Survey {
 }
 
 /// A partition, and what of it may be rewritten.
-type Listed = (Arc<Partition>, Candidates);
+type Listed = (Arc<Partition>, Pieces<DataFile>);
 
 /// Reads the live files of `version` and plans under `policy`.
 ///
@@ -98,9 +97,9 @@ pub async fn survey(
 }
 
 /// The files of `candidates` that copying makes better: one that is too large and stays so would be found again by every run (C4).
-async fn divisible(candidates: Candidates, policy: &Policy, plan: &mut Plan, engine: &dyn Rewriter) -> Result<Candidates> {
-    let mut kept = Candidates::default();
-    for file in candidates.into_files() {
+async fn divisible(candidates: Pieces<DataFile>, policy: &Policy, plan: &mut Plan, engine: &dyn Rewriter) -> Result<Pieces<DataFile>> {
+    let mut kept = Pieces::default();
+    for file in candidates {
         let whole = file.size > policy.max && file.deletes.is_empty();
         if whole && engine.files_if_copied(&file, largest_roll(policy)).await? <= 1 {
             plan.leave(Leave::RowGroupTooLarge, 1);

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::super::live::LiveFile;
 use super::*;
 use crate::model::Version;
 
@@ -45,7 +44,8 @@ fn describe(state: &super::super::replay::State) -> String {
         .files
         .iter()
         .map(|add| {
-            let anywhere = LiveFile { partition: 0, ..add.clone() };
+            let mut anywhere = add.clone();
+            anywhere.partition = 0;
             (add.path().to_string(), format!("{anywhere:?} {:?}", state.files.values(add)))
         })
         .collect();
