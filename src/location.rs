@@ -25,6 +25,8 @@ pub struct Location {
 
 /// What ends the scheme.
 const SCHEME_END: &str = "://";
+/// What places on this machine begin with.
+const LOCAL: &str = "file:///";
 
 impl Location {
     /// Reads an absolute place: `/a/b`, `file:/a/b`, `file:///a/b`, `s3://bucket/key`. The path is taken as it is, without
@@ -82,8 +84,9 @@ impl Location {
 
     /// Whether `folder` is the enclosing folder: what [`Self::parent`] says, without making it.
     pub fn is_directly_in(&self, folder: &Self) -> bool {
-        let (head, _) = self.path().rsplit_once('/').unwrap_or(("", ""));
-        !self.path().is_empty() && head == folder.path() && self.storage() == folder.storage()
+        let Some((head, name)) = self.text.rsplit_once('/') else { return false };
+        // A root ends with the slash.
+        !name.is_empty() && (*head == *folder.text || folder.text.strip_suffix('/') == Some(head))
     }
 
     /// This place with another path, which must be normal: of a storage's own keys, or made of the parts of such.
@@ -104,12 +107,12 @@ impl Location {
 
     /// The canonical scheme: `file`, `s3`, `gs`, `abfss`, `hdfs` …
     pub fn scheme(&self) -> &str {
-        self.text.split_once(SCHEME_END).map_or("", |(scheme, _)| scheme)
+        self.text.get(..self.scheme_end()).unwrap_or_default()
     }
 
     /// Bucket, container or host; empty for local files.
     pub fn authority(&self) -> &str {
-        let authority = self.storage().split_once(SCHEME_END).map(|(_, authority)| authority);
+        let authority = self.storage().get(self.scheme_end() + SCHEME_END.len()..);
         authority.and_then(|authority| authority.strip_suffix('/')).unwrap_or_default()
     }
 
@@ -125,9 +128,18 @@ impl Location {
 
     /// What comes before the path, and the path.
     fn parts(&self) -> (&str, &str) {
-        let authority = self.text.find(':').map_or(0, |scheme| scheme + SCHEME_END.len());
+        // Of places on this machine there are the most.
+        if self.text.starts_with(LOCAL) {
+            return self.text.split_at(LOCAL.len());
+        }
+        let authority = self.scheme_end() + SCHEME_END.len();
         let slash = self.text.get(authority..).and_then(|rest| rest.find('/'));
         self.text.split_at(slash.map_or(self.text.len(), |slash| authority + slash + 1))
+    }
+
+    /// Bytes of the scheme, which has no colon.
+    fn scheme_end(&self) -> usize {
+        self.text.bytes().position(|byte| byte == b':').unwrap_or(self.text.len())
     }
 
     /// How many bytes `text` has if the place ends with it.
@@ -147,14 +159,9 @@ impl Location {
 
     /// The path from `root` to this place, empty for the root itself; `None` if it lies elsewhere.
     pub fn relative_to(&self, root: &Self) -> Option<&str> {
-        if self.storage() != root.storage() {
-            return None;
-        }
-        if root.path().is_empty() {
-            return Some(self.path());
-        }
-        let rest = self.path().strip_prefix(root.path())?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+        let rest = self.text.strip_prefix(&*root.text)?;
+        // The root of a storage ends with the slash.
+        if rest.is_empty() || root.text.ends_with('/') { Some(rest) } else { rest.strip_prefix('/') }
     }
 }
 
@@ -260,6 +267,26 @@ mod tests {
         assert_eq!(place("/a/b/c").relative_to(&place("/a")), Some("b/c"));
         assert!(!place("/ab/c").is_below(&place("/a")));
         assert!(place("/a").is_below(&place("/a")));
+        assert_eq!(place("/a/b").relative_to(&place("/")), Some("a/b"));
+        assert_eq!(place("/").relative_to(&place("/")), Some(""));
+        assert_eq!(place("s3://b/k/x").relative_to(&place("s3://b")), Some("k/x"));
+        assert!(!place("s3://bc/k").is_below(&place("s3://b")) && !place("s3://b/k").is_below(&place("/b")));
+    }
+
+    #[test]
+    fn a_place_tells_its_parts() {
+        for (text, scheme, authority, path) in [
+            ("/", "file", "", ""),
+            ("/a:b/c://d", "file", "", "a:b/c://d"),
+            ("s3a://b", "s3", "b", ""),
+            ("s3://b/k/l", "s3", "b", "k/l"),
+            ("abfss://c@a.dfs.core.windows.net/x", "abfss", "c@a.dfs.core.windows.net", "x"),
+            ("hdfs://host:8020/t/f", "hdfs", "host:8020", "t/f"),
+            ("hdfs:///t/f", "hdfs", "", "t/f"),
+        ] {
+            let place = place(text);
+            assert_eq!((place.scheme(), place.authority(), place.path()), (scheme, authority, path), "{text}");
+        }
     }
 
     #[test]
