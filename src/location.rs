@@ -277,7 +277,7 @@ mod tests {
     fn a_place_tells_its_parts() {
         for (text, scheme, authority, path) in [
             ("/", "file", "", ""),
-            ("/a:b/c://d", "file", "", "a:b/c://d"),
+            ("/a:b/c:/d", "file", "", "a:b/c:/d"),
             ("s3a://b", "s3", "b", ""),
             ("s3://b/k/l", "s3", "b", "k/l"),
             ("abfss://c@a.dfs.core.windows.net/x", "abfss", "c@a.dfs.core.windows.net", "x"),
