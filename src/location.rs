@@ -36,6 +36,9 @@ impl Location {
     ///
     /// A usage error if the text is relative or climbs above its root.
     pub fn parse(text: &str) -> Result<Self> {
+        if is_place(text) {
+            return Ok(Self { text: text.into() });
+        }
         let (scheme, rest) = split_scheme(text);
         let has_scheme = scheme.is_some();
         let scheme = canonical(scheme);
@@ -178,6 +181,13 @@ fn canonical(scheme: Option<&str>) -> Cow<'static, str> {
     })
 }
 
+/// Whether `text` is a normalised place of one of the storages that most tables lie on. Metadata spells nearly every place so, millions of them.
+fn is_place(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(SCHEME_END) else { return false };
+    let Some((authority, path)) = rest.split_once('/') else { return false };
+    matches!(scheme, "file" | "s3" | "gs" | "abfss" | "hdfs") && (scheme != "file" || authority.is_empty()) && is_normal(path)
+}
+
 /// Splits `scheme:` off; a single letter before the colon is no scheme.
 fn split_scheme(text: &str) -> (Option<&str>, &str) {
     match text.split_once(':') {
@@ -215,11 +225,14 @@ fn normalise(path: &str) -> Result<String> {
 
 /// Whether no segment is empty, `.` or `..`: nearly every path there is.
 fn is_normal(path: &str) -> bool {
-    let mut before = b'/';
-    let starts_oddly = path.bytes().any(|byte| std::mem::replace(&mut before, byte) == b'/' && matches!(byte, b'/' | b'.'));
-    if before == b'/' {
+    let bytes = path.as_bytes();
+    let is_odd = |byte: u8| matches!(byte, b'/' | b'.');
+    let (Some(first), Some(rest)) = (bytes.first(), bytes.get(1..)) else { return false };
+    if bytes.ends_with(b"/") {
         return false;
     }
+    // Looked at to the end whatever is found: so many bytes are compared at a time.
+    let starts_oddly = bytes.iter().zip(rest).fold(is_odd(*first), |odd, (before, byte)| odd | (*before == b'/' && is_odd(*byte)));
     !starts_oddly || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
@@ -250,6 +263,18 @@ mod tests {
         }
         assert_eq!(place("s3a://b/k"), place("s3://b/k/"));
         assert_ne!(place("s3://b/k"), place("s3://c/k"));
+    }
+
+    #[test]
+    fn what_is_taken_as_it_is_comes_to_what_normalising_makes_of_it() {
+        for text in ["file:///t/f", "s3://b/t/.f", "gs://b/k", "abfss://c@a/k", "hdfs://h:1/t/..f", "hdfs:///t/f", "s3://b/t/p=a:b/x"] {
+            assert!(is_place(text), "{text}");
+            assert_eq!(place(text), place(&format!("{text}/")), "{text}");
+        }
+        let others = ["file://h/f", "s3a://b/k", "S3://b/k", "/t/f", "file:/t", "s3://b", "s3://b/", "s3://b/k/", "s3://b/./k", "s3://b//k"];
+        for text in others.into_iter().chain(["file:////t", "s3://b/k/..", "s3://b/../k", "file:///", "x://b/k"]) {
+            assert!(!is_place(text), "{text}");
+        }
     }
 
     #[test]

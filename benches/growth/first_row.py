@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tables import Manifest, aside, delta_commit, delta_head, manifest, metadata, otf, run, snapshot
+from tables import Manifest, aside, delta_commit, delta_head, manifest, metadata, otf, run, snapshot, uri
 
 COMMITS = 20
 COLUMNS = [("id", "long"), ("name", "string")]
@@ -59,7 +59,7 @@ def iceberg(table: Path, source: Path, files: int) -> None:
     snapshots: list[dict] = []
     manifests: list[Manifest] = []
     for number in range(1, COMMITS + 1):
-        locations = [(table / name).as_uri() for name in names[(number - 1) * each:number * each]]
+        locations = [uri(table / name) for name in names[(number - 1) * each:number * each]]
         manifests.append(manifest(table / "metadata" / f"m{number}.avro", number, locations, rows=10, size=size))
         snapshots.append(snapshot(table, number, 1_700_000_000_000 + number, manifests))
     names_of = [{"field-id": at, "names": [name]} for at, (name, _) in enumerate(COLUMNS, 1)]

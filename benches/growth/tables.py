@@ -56,6 +56,11 @@ def otf() -> str:
     return str(Path(os.environ.get("OTF_BIN", "target/release/otf")).resolve())
 
 
+def uri(place: Path) -> str:
+    """A place as engines spell it: nothing in it is percent-encoded."""
+    return f"file://{place}"
+
+
 def long(number: int) -> bytes:
     """An Avro int or long."""
     number = (number << 1) ^ (number >> 63)
@@ -126,7 +131,7 @@ def manifest(place: Path, snapshot: int, locations: Iterable[str], rows: int, si
     written = avro(ENTRY, header, entries, packed=True)
     place.write_bytes(written)
     counts = b"".join(long(count) for count in (len(entries), 0, 0, len(entries) * rows, 0, 0))
-    return Manifest(text(place.as_uri()) + long(len(written)) + long(0) + long(0) + long(snapshot) * 3 + counts)
+    return Manifest(text(uri(place)) + long(len(written)) + long(0) + long(0) + long(snapshot) * 3 + counts)
 
 
 def columns_bounds(columns: int, value: int) -> bytes:
@@ -140,7 +145,7 @@ def snapshot(table: Path, number: int, moment: int, manifests: Sequence[Manifest
     place = table / "metadata" / f"snap-{number}.avro"
     place.write_bytes(avro(LISTED, {"format-version": "2"}, [one.listed for one in manifests]))
     parent = {"parent-snapshot-id": number - 1} if number > 1 else {}
-    return {"snapshot-id": number, "sequence-number": number, "timestamp-ms": moment, "schema-id": 0, "manifest-list": place.as_uri(),
+    return {"snapshot-id": number, "sequence-number": number, "timestamp-ms": moment, "schema-id": 0, "manifest-list": uri(place),
             "summary": {"operation": "append"}, **parent}
 
 
@@ -148,7 +153,7 @@ def metadata(table: Path, snapshots: list[dict], columns: list[tuple[str, str]],
     """Writes the metadata of a table (version 2) whose newest snapshot is current."""
     fields = [{"id": at, "name": name, "required": False, "type": kind} for at, (name, kind) in enumerate(columns, 1)]
     last = snapshots[-1]
-    written = {"format-version": 2, "table-uuid": UUID, "location": table.as_uri(), "last-sequence-number": last["sequence-number"],
+    written = {"format-version": 2, "table-uuid": UUID, "location": uri(table), "last-sequence-number": last["sequence-number"],
                "last-updated-ms": last["timestamp-ms"], "last-column-id": len(fields), "current-schema-id": 0,
                "schemas": [{"type": "struct", "schema-id": 0, "fields": fields}], "default-spec-id": 0,
                "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999, "default-sort-order-id": 0,

@@ -37,7 +37,7 @@ pub use output::{
     Codec, FieldMatching, MappedName, NewFile, OutputSpec, Partitions, ReadSpec, Routing, RowIdColumns, SpecChoice, Tolerated,
 };
 pub use pieces::Pieces;
-pub use places::PlaceSet;
+pub use places::{DigestSet, PlaceSet, digest64};
 pub use schema::{Field, Primitive, Schema, Type};
 pub use snapshot::{At, LiveCount, Snapshot, Totals, Version};
 pub use stats::{ColumnStats, FileStats};

@@ -75,12 +75,12 @@ impl LiveCount {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Totals::default());
     }
 
-    /// Counts a live data file of so many bytes and rows.
-    pub fn add(&self, bytes: Bytes, rows: u64) {
+    /// Adds live data files, their bytes and their rows.
+    pub fn add(&self, files: Totals) {
         if let Some(totals) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            totals.files += 1;
-            totals.bytes = totals.bytes.plus(bytes);
-            totals.rows = totals.rows.saturating_add(rows);
+            totals.files = totals.files.saturating_add(files.files);
+            totals.bytes = totals.bytes.plus(files.bytes);
+            totals.rows = totals.rows.saturating_add(files.rows);
         }
     }
 

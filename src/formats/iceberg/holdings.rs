@@ -18,7 +18,7 @@ use super::metadata_files::{Document, MetadataFiles};
 use super::table::IcebergVersion;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::model::{FileKind, Holding, LiveCount};
+use crate::model::{FileKind, Holding, LiveCount, Totals};
 use crate::store::{Store, apart};
 use crate::units::Bytes;
 
@@ -75,7 +75,7 @@ pub(super) fn walk(store: Store, documents: Vec<Document>, counted: Option<Count
         let open = move |(document, manifest): (Document, ManifestFile)| {
             let store = store.clone();
             let live = counted.as_ref().filter(|counted| counted.manifests.contains(&manifest.path)).map(|counted| counted.live.clone());
-            async move { of_manifest(&store, document, &manifest, live).await }
+            async move { of_manifest(&store, document, manifest, live).await }
         };
         let files = stream::iter(manifests).map(open).buffered(AHEAD).try_flatten();
         Ok::<_, Error>(stream::iter(told.into_iter().map(Ok)).chain(files))
@@ -154,23 +154,26 @@ async fn manifests(store: &Store, documents: &[Document]) -> Result<(Vec<Holding
 async fn of_manifest(
     store: &Store,
     document: Document,
-    manifest: &ManifestFile,
+    manifest: ManifestFile,
     live: Option<LiveCount>,
 ) -> Result<BoxStream<'static, Result<Holding>>> {
     let place = document.metadata.place(&manifest.path)?;
     let Some(bytes) = document.found(store.get(&place).await)? else { return Ok(stream::empty().boxed()) };
-    let reader = ManifestReader::open(&bytes, &place, manifest)?.places_only();
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
-    let own = held(place, FileKind::Manifests, size);
-    let (first, rest) = Entries { reader, metadata: document.metadata, live }.piece().await?;
+    let own = held(place.clone(), FileKind::Manifests, size);
+    let (first, rest) = apart(move || {
+        let reader = ManifestReader::open(&bytes, &place, &manifest)?.places_only();
+        Entries { reader, metadata: document.metadata, live }.piece(vec![own])
+    })
+    .await?;
     let rest = stream::try_unfold(rest, |rest| async move {
         match rest {
-            Some(rest) => rest.piece().await.map(Some),
+            Some(rest) => apart(move || rest.piece(Vec::new())).await.map(Some),
             None => Ok(None),
         }
     });
-    let rest = rest.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten();
-    Ok(stream::iter(std::iter::once(own).chain(first).map(Ok)).chain(rest).boxed())
+    let pieces = stream::iter([Ok(first)]).chain(rest);
+    Ok(pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten().boxed())
 }
 
 /// The entries of a manifest that are still to be read.
@@ -181,25 +184,27 @@ struct Entries {
 }
 
 impl Entries {
-    /// The files of the next entries, and what is left after them.
-    async fn piece(mut self) -> Result<(Vec<Holding>, Option<Self>)> {
-        apart(move || {
-            let mut files = Vec::new();
-            while files.len() < PIECE {
-                let Some(entry) = self.reader.next() else { return Ok((files, None)) };
-                files.push(self.file(&entry?)?);
+    /// The files of the next entries behind `files`, and what is left after them. Entries of deleted files count too: in doubt a file is referred to.
+    fn piece(mut self, mut files: Vec<Holding>) -> Result<(Vec<Holding>, Option<Self>)> {
+        let mut live = Totals::default();
+        let mut is_left = true;
+        while files.len() < PIECE {
+            let Some(entry) = self.reader.next() else {
+                is_left = false;
+                break;
+            };
+            let entry = entry?;
+            if entry.status != Status::Deleted && entry.content == FileContent::Data {
+                live.files += 1;
+                live.bytes = live.bytes.plus(Bytes(entry.size));
+                live.rows = live.rows.saturating_add(entry.records);
             }
-            Ok((files, Some(self)))
-        })
-        .await
-    }
-
-    /// Entries of deleted files count too: in doubt a file is referred to.
-    fn file(&self, entry: &Entry) -> Result<Holding> {
-        if let Some(live) = self.live.as_ref().filter(|_| entry.status != Status::Deleted && entry.content == FileContent::Data) {
-            live.add(Bytes(entry.size), entry.records);
+            files.push(held(self.metadata.place(&entry.path)?, kind(&entry), Some(Bytes(entry.size))));
         }
-        Ok(held(self.metadata.place(&entry.path)?, kind(entry), Some(Bytes(entry.size))))
+        if let Some(count) = &self.live {
+            count.add(live);
+        }
+        Ok((files, is_left.then_some(self)))
     }
 }
 

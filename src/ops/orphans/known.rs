@@ -1,22 +1,24 @@
 //! Everything that is referred to: by the table, by tables over the same files, by tables below it and above it.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
-use super::plan::{Held, Rules, hidden_field};
+use super::gather::Gather;
+use super::plan::{Held, Rules, Told};
 use super::{Met, Neighbour, Neighbours, Treated};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
 use crate::model::{Holding, LiveCount};
-use crate::store::Store;
+use crate::store::{Store, apart};
 
 /// More names of partition fields than any table has.
 const MOST_FIELDS: usize = 1000;
+/// How many files are gathered at a time, and how many pages of them.
+const PAGE: usize = 2048;
+const AHEAD: usize = 2;
 
 /// A table whose files are held, as it was when they were read.
 struct Watched<'a> {
@@ -49,13 +51,13 @@ pub(super) struct Known<'a> {
     /// Other tables that were met.
     pub(super) met: Vec<Met>,
     watched: Vec<Watched<'a>>,
-    /// Folders of held files that are known to lie where their names say, as hashes.
-    straight: HashSet<u64>,
+    gather: Arc<Gather>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn new(store: &'a Store, held: Held, rules: Rules) -> Self {
-        Self { store, held, rules, met: Vec::new(), watched: Vec::new(), straight: HashSet::new() }
+        let gather = Arc::new(Gather::new(Arc::clone(held.equal())));
+        Self { store, held, rules, met: Vec::new(), watched: Vec::new(), gather }
     }
 
     /// Holds everything that `version` of the table itself refers to. Its live files are counted in `live` where that is no more work.
@@ -151,50 +153,43 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
-    async fn hold(&mut self, mut holdings: BoxStream<'_, Result<Holding>>) -> Result<()> {
-        let mut last: Option<(Location, Option<Location>)> = None;
-        while let Some(holding) = holdings.try_next().await? {
-            let place = holding.location;
-            self.held.add(&place)?;
-            self.learn_field(&place);
-            if place.scheme() != "file" {
-                continue;
+    async fn hold(&mut self, holdings: BoxStream<'_, Result<Holding>>) -> Result<()> {
+        let gather = Arc::clone(&self.gather);
+        // Many at a time, on other threads: there may be millions.
+        let pages = holdings.ready_chunks(PAGE).map(move |page| {
+            let gather = Arc::clone(&gather);
+            apart(move || gather.page(page))
+        });
+        let mut pages = pages.buffered(AHEAD);
+        while let Some(page) = pages.try_next().await? {
+            self.held.add(page.told)?;
+            for field in page.fields {
+                if self.rules.partition_fields.len() < MOST_FIELDS {
+                    self.rules.partition_fields.insert(field);
+                }
             }
-            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
-                let Some(folder) = place.parent() else { continue };
-                let lies = self.behind_links(&folder).await?;
-                last = Some((folder, lies));
-            }
-            // A listing may reach the file by its true name too.
-            if let Some((_, Some(lies))) = &last {
-                self.held.add(&lies.child(place.name()))?;
-            }
+            self.hold_behind_links(&page.doubtful).await?;
         }
-        self.held.seal();
         Ok(())
     }
 
-    async fn behind_links(&mut self, folder: &Location) -> Result<Option<Location>> {
-        let hash = hash(folder);
-        if self.straight.contains(&hash) {
-            return Ok(None);
+    /// A listing may reach files by their true names too.
+    async fn hold_behind_links(&mut self, places: &[Location]) -> Result<()> {
+        let mut last: Option<(Location, Option<Location>)> = None;
+        for place in places {
+            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
+                let Some(folder) = place.parent() else { continue };
+                let lies = self.store.behind_links(&folder).await?;
+                if lies.is_none() {
+                    self.gather.is_straight(&folder);
+                }
+                last = Some((folder, lies));
+            }
+            if let Some((_, Some(lies))) = &last {
+                self.held.add(Told::of(std::iter::once(&lies.child(place.name())), self.held.equal()))?;
+            }
         }
-        let lies = self.store.behind_links(folder).await?;
-        if lies.is_none() {
-            self.straight.insert(hash);
-        }
-        Ok(lies)
-    }
-
-    fn learn_field(&mut self, place: &Location) {
-        let path = place.path();
-        if path.as_bytes().windows(2).any(|pair| matches!(pair, b"/_" | b"/."))
-            && self.rules.partition_fields.len() < MOST_FIELDS
-            && let Some(field) = hidden_field(path)
-            && !self.rules.partition_fields.contains(field)
-        {
-            self.rules.partition_fields.insert(field.to_string());
-        }
+        Ok(())
     }
 
     /// Reads every table that has changed since it was last read, and holds what it refers to now besides what it did. What a table that is gone
@@ -219,12 +214,6 @@ impl<'a> Known<'a> {
         self.watched = watched;
         Ok(())
     }
-}
-
-fn hash(place: &Location) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    place.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn unreadable(format: &'static str, place: &Location, error: Error) -> Error {

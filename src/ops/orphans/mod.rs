@@ -8,6 +8,7 @@
 
 mod delete;
 mod folders;
+mod gather;
 mod inventory;
 mod known;
 pub mod plan;

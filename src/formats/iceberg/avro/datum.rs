@@ -124,10 +124,10 @@ pub(crate) fn decode(shape: &Shape, input: &mut &[u8]) -> Result<Datum> {
             Datum::Map(entries)
         }
         Shape::Union(branches) => {
-            let branch = usize::try_from(long(input)?).map_err(|_| short())?;
-            let shape = branches.get(branch).ok_or_else(short)?;
+            let (branch, shape) = branch(branches, input)?;
             Datum::Union(branch, Box::new(decode(shape, input)?))
         }
+        Shape::Bare(branches) => decode(branch(branches, input)?.1, input)?,
         Shape::Record(record) => {
             let mut values = Vec::with_capacity(record.fields.len());
             for (_, shape) in &record.fields {
@@ -140,6 +140,12 @@ pub(crate) fn decode(shape: &Shape, input: &mut &[u8]) -> Result<Datum> {
             Datum::Null
         }
     })
+}
+
+/// Takes the number of a union's branch off the front of `input`.
+fn branch<'a>(branches: &'a [Shape], input: &mut &[u8]) -> Result<(usize, &'a Shape)> {
+    let branch = usize::try_from(long(input)?).map_err(|_| short())?;
+    Ok((branch, branches.get(branch).ok_or_else(short)?))
 }
 
 /// Takes one value of `shape` off the front of `input` without keeping it. Texts are not looked at.
@@ -157,10 +163,7 @@ fn skip(shape: &Shape, input: &mut &[u8]) -> Result<()> {
             sized(input)?;
             skip(value, input)
         })?,
-        Shape::Union(branches) => {
-            let branch = usize::try_from(long(input)?).map_err(|_| short())?;
-            skip(branches.get(branch).ok_or_else(short)?, input)?;
-        }
+        Shape::Union(branches) | Shape::Bare(branches) => skip(branch(branches, input)?.1, input)?,
         Shape::Record(record) => record.fields.iter().try_for_each(|(_, shape)| skip(shape, input))?,
         Shape::Skipped(inner) => skip(inner, input)?,
     }

@@ -43,6 +43,8 @@ pub(crate) enum Shape {
     Map(Arc<Self>),
     /// a branch number and its value
     Union(Arc<[Self]>),
+    /// a union whose branch nobody asks for: it is read as the value alone, and cannot be written
+    Bare(Arc<[Self]>),
     /// fields in order
     Record(Arc<RecordShape>),
     /// a value that nobody asks for: it is passed over and read as null
@@ -64,21 +66,29 @@ impl RecordShape {
 }
 
 impl Shape {
-    /// The same, passing over the fields of the record in the record's field `member` that `keep` does not choose by their names.
+    /// The same, passing over the fields of the record in the record's field `member` that `keep` does not choose by their names. Of what is kept
+    /// nobody may ask which branches its fields' unions have taken.
     #[must_use]
     pub(crate) fn narrowed(&self, member: &str, keep: impl Fn(&str) -> bool) -> Self {
         let Self::Record(outer) = self else { return self.clone() };
         let skip = |(name, shape): &(String, Self)| match keep(name) {
-            true => (name.clone(), shape.clone()),
+            true => (name.clone(), shape.bare()),
             false => (name.clone(), Self::Skipped(Arc::new(shape.clone()))),
         };
         let narrow = |(name, shape): &(String, Self)| match shape {
             Self::Record(inner) if name == member => {
                 (name.clone(), Self::Record(Arc::new(RecordShape { fields: inner.fields.iter().map(skip).collect() })))
             }
-            other => (name.clone(), other.clone()),
+            other => (name.clone(), other.bare()),
         };
         Self::Record(Arc::new(RecordShape { fields: outer.fields.iter().map(narrow).collect() }))
+    }
+
+    fn bare(&self) -> Self {
+        match self {
+            Self::Union(branches) => Self::Bare(Arc::clone(branches)),
+            other => other.clone(),
+        }
     }
 
     /// Reads the JSON form of a schema.
@@ -94,7 +104,7 @@ impl Shape {
     pub(crate) fn item_record(&self) -> Option<&Arc<RecordShape>> {
         match self {
             Self::Array(item) => item.record(),
-            Self::Union(branches) => branches.iter().find_map(Self::item_record),
+            Self::Union(branches) | Self::Bare(branches) => branches.iter().find_map(Self::item_record),
             _ => None,
         }
     }
@@ -103,7 +113,7 @@ impl Shape {
     pub(crate) fn record(&self) -> Option<&Arc<RecordShape>> {
         match self {
             Self::Record(record) => Some(record),
-            Self::Union(branches) => branches.iter().find_map(Self::record),
+            Self::Union(branches) | Self::Bare(branches) => branches.iter().find_map(Self::record),
             _ => None,
         }
     }
@@ -123,7 +133,7 @@ struct Parser {
 fn extent(shape: &Shape) -> (usize, usize) {
     let (shapes, depth) = match shape {
         Shape::Array(inner) | Shape::Map(inner) => extent(inner),
-        Shape::Union(branches) => branches.iter().map(extent).fold((0, 0), larger),
+        Shape::Union(branches) | Shape::Bare(branches) => branches.iter().map(extent).fold((0, 0), larger),
         Shape::Record(record) => record.fields.iter().map(|(_, shape)| extent(shape)).fold((0, 0), larger),
         _ => (0, 0),
     };

@@ -1,114 +1,14 @@
-//! What is held: the places of files that tables refer to, in 16 bytes each.
+//! What is held: the places of files that tables refer to, in a few bytes each.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::fold::fold;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::model::{DigestSet, digest64};
 
-/// Hashes are told apart into so many parts by their first byte, so that a part that grows moves little.
-const PARTS: usize = 256;
-/// The lowest bits of an entry say which prefix the path has; those above are a hash of the path.
-const PREFIX_BITS: u32 = 16;
-/// The first byte of the hash.
-const PART_BYTE: usize = 6;
-
-/// 64 bits of a text, above the room for a prefix. Two texts with the same bits only make one of two files stay that could go.
-fn hash(text: &str) -> u128 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    u128::from(hasher.finish()) << PREFIX_BITS
-}
-
-/// How many of `entries`, which are sorted, lie below `entry`. Hashes lie evenly: the search begins where it would be then, and doubles its steps
-/// from there. Halving the whole would look at memory all over.
-fn first_not_below(entries: &[u128], entry: u128) -> usize {
-    let share = u128::from(
-        entry.to_be_bytes().get(PART_BYTE + 1..PART_BYTE + 5).map_or(0, |bytes| bytes.iter().fold(0, |n, b| n << 8 | u32::from(*b))),
-    );
-    let guess = usize::try_from((share * entries.len() as u128) >> 32).unwrap_or(0);
-    let (mut low, mut high, mut step) = (guess, guess, 16);
-    while low > 0 && entries.get(low - 1).is_some_and(|known| *known >= entry) {
-        high = low;
-        low = low.saturating_sub(step);
-        step *= 2;
-    }
-    step = 16;
-    while entries.get(high).is_some_and(|known| *known < entry) {
-        low = high;
-        high = high.saturating_add(step).min(entries.len());
-        step *= 2;
-    }
-    low + entries.get(low..high).unwrap_or_default().partition_point(|known| *known < entry)
-}
-
-/// A sorted set of numbers of 80 bits.
-#[derive(Debug)]
-struct Compact {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Part {
-    entries: Vec<u128>,
-    /// How many of the entries, from the first, are sorted and differ.
-    sorted: usize,
-}
-
-impl Part {
-    fn insert(&mut self, entry: u128) {
-        if self.entries.len() == self.entries.capacity() {
-            // The same file is told by many manifests: room is made before it is asked for.
-            self.seal();
-            if self.entries.len() > self.entries.capacity() / 4 * 3 {
-                self.entries.reserve_exact(self.entries.len() / 4 + 16);
-            }
-        }
-        self.entries.push(entry);
-    }
-
-    fn seal(&mut self) {
-        if self.sorted < self.entries.len() {
-            self.entries.sort_unstable();
-            self.entries.dedup();
-            self.sorted = self.entries.len();
-        }
-    }
-}
-
-impl Default for Compact {
-    fn default() -> Self {
-        Self { parts: vec![Part::default(); PARTS] }
-    }
-}
-
-impl Compact {
-    fn part_of(entry: u128) -> usize {
-        usize::from(entry.to_be_bytes()[PART_BYTE])
-    }
-
-    fn insert(&mut self, entry: u128) {
-        if let Some(part) = self.parts.get_mut(Self::part_of(entry)) {
-            part.insert(entry);
-        }
-    }
-
-    fn seal(&mut self) {
-        self.parts.iter_mut().for_each(Part::seal);
-    }
-
-    /// The entries that begin as `entry` does, down to the last `low` bits. The set must be sealed.
-    fn like(&self, entry: u128, low: u32) -> impl Iterator<Item = u128> + '_ {
-        let entries = self.parts.get(Self::part_of(entry)).map(|part| part.entries.as_slice()).unwrap_or_default();
-        let start = first_not_below(entries, entry >> low << low);
-        let rest = entries.get(start..).unwrap_or_default();
-        rest.iter().copied().take_while(move |known| known >> low == entry >> low)
-    }
-
-    fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.entries.len()).sum()
-    }
-}
+/// More storages than the files of any tables lie on.
+const MOST_STORAGES: usize = 4096;
 
 /// Schemes and authorities that are to count as one, as the user says: `(a, b)` for `a=b`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -168,60 +68,83 @@ pub enum Hold {
     Alike,
 }
 
-/// The places of files that tables refer to.
+/// What places come to: made where the places are, held by [`Held::add`].
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The digests of the paths, by the storage that they are on.
+    paths: Vec<(Prefix, Vec<u64>)>,
+    /// Those of what all spellings of a path have in common, where it has several.
+    folded: Vec<u64>,
+}
+
+impl Told {
+    /// What `places` come to, names being compared under `equal`.
+    pub fn of<'a>(places: impl Iterator<Item = &'a Location>, equal: &Equal) -> Self {
+        let mut told = Self::default();
+        // Most places are on the storage of the one before.
+        let mut last = 0;
+        for place in places {
+            let is_it = |(prefix, _): &(Prefix, _)| prefix.is_of(place, equal);
+            if !told.paths.get(last).is_some_and(is_it) {
+                last = told.paths.iter().position(is_it).unwrap_or_else(|| {
+                    told.paths.push((Prefix::of(place, equal), Vec::new()));
+                    told.paths.len() - 1
+                });
+            }
+            if let Some((_, paths)) = told.paths.get_mut(last) {
+                paths.push(digest64(place.path()));
+            }
+            told.folded.extend(fold(place.path()).map(digest64));
+        }
+        told
+    }
+}
+
+/// The places of files that tables refer to. Of two paths with the same digest one only makes the other's file stay.
 #[derive(Debug, Default)]
 pub struct Held {
-    equal: Equal,
-    prefixes: Vec<Prefix>,
-    paths: Compact,
-    folded: Compact,
-    /// The prefix of the last place, which most others share.
-    last: usize,
+    equal: Arc<Equal>,
+    paths: Vec<(Prefix, DigestSet)>,
+    folded: DigestSet,
 }
 
 impl Held {
     /// Nothing is held; names are compared under `equal`.
     pub fn new(equal: Equal) -> Self {
-        Self { equal, ..Self::default() }
+        Self { equal: Arc::new(equal), ..Self::default() }
     }
 
-    /// Adds a file. [`Self::seal`] must follow before anything is asked.
+    /// What names are compared under.
+    pub const fn equal(&self) -> &Arc<Equal> {
+        &self.equal
+    }
+
+    /// Adds files, told under [`Self::equal`].
     ///
     /// # Errors
     ///
     /// `Unsupported` if files lie on more storages than can be told apart.
-    pub fn add(&mut self, place: &Location) -> Result<()> {
-        let prefix = self.prefix(place)?;
-        self.paths.insert(hash(place.path()) | u128::from(prefix));
-        if let Some(folded) = fold(place.path()) {
-            self.folded.insert(hash(&folded));
-        }
-        Ok(())
-    }
-
-    fn prefix(&mut self, place: &Location) -> Result<u16> {
-        let is_it = |prefix: &Prefix| prefix.is_of(place, &self.equal);
-        if !self.prefixes.get(self.last).is_some_and(is_it) {
-            self.last = match self.prefixes.iter().position(is_it) {
+    pub fn add(&mut self, told: Told) -> Result<()> {
+        for (prefix, digests) in told.paths {
+            let at = match self.paths.iter().position(|(known, _)| *known == prefix) {
                 Some(at) => at,
-                None => {
-                    self.prefixes.push(Prefix::of(place, &self.equal));
-                    self.prefixes.len() - 1
+                None if self.paths.len() < MOST_STORAGES => {
+                    self.paths.push((prefix, DigestSet::default()));
+                    self.paths.len() - 1
                 }
+                None => return Err(Error::unsupported("the table's files lie on more storages than can be told apart")),
             };
+            if let Some((_, paths)) = self.paths.get_mut(at) {
+                paths.extend(digests);
+            }
         }
-        u16::try_from(self.last).map_err(|_| Error::unsupported("the table's files lie on more storages than can be told apart"))
-    }
-
-    /// Makes what was added ready to be asked for.
-    pub fn seal(&mut self) {
-        self.paths.seal();
-        self.folded.seal();
+        self.folded.extend(told.folded);
+        Ok(())
     }
 
     /// How many files are held.
     pub fn len(&self) -> usize {
-        self.paths.len()
+        self.paths.iter().map(|(_, paths)| paths.len()).sum()
     }
 
     /// Whether nothing is held.
@@ -231,10 +154,9 @@ impl Held {
 
     /// What is held of `place`.
     pub fn of(&self, place: &Location) -> Hold {
-        let wanted = hash(place.path());
+        let wanted = digest64(place.path());
         let mut elsewhere = None;
-        for entry in self.paths.like(wanted, PREFIX_BITS) {
-            let Some(prefix) = usize::try_from(entry & 0xffff).ok().and_then(|at| self.prefixes.get(at)) else { return Hold::Held };
+        for (prefix, _) in self.paths.iter().filter(|(_, paths)| paths.contains(wanted)) {
             if prefix.may_hold(place, &self.equal) {
                 return Hold::Held;
             }
@@ -243,12 +165,9 @@ impl Held {
         if let Some(prefix) = elsewhere {
             return Hold::Elsewhere(prefix);
         }
-        let folded = fold(place.path());
-        let alike = match &folded {
-            Some(folded) => {
-                self.folded.like(hash(folded), 0).next().is_some() || self.paths.like(hash(folded), PREFIX_BITS).next().is_some()
-            }
-            None => self.folded.like(wanted, 0).next().is_some(),
+        let alike = match fold(place.path()).map(digest64) {
+            Some(folded) => self.folded.contains(folded) || self.paths.iter().any(|(_, paths)| paths.contains(folded)),
+            None => self.folded.contains(wanted),
         };
         if alike { Hold::Alike } else { Hold::None }
     }
@@ -268,8 +187,8 @@ mod tests {
 
     fn with(equal: Equal, places: &[&str]) -> Held {
         let mut held = Held::new(equal);
-        places.iter().for_each(|text| held.add(&place(text)).unwrap());
-        held.seal();
+        let places: Vec<Location> = places.iter().map(|text| place(text)).collect();
+        held.add(Told::of(places.iter(), held.equal())).unwrap();
         held
     }
 
@@ -313,31 +232,20 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_found_wherever_they_lie() {
-        let even: Vec<u128> = (0..2000).map(|n| n << 60).collect();
-        let crowded: Vec<u128> = (0..2000).map(|n| (1 << 71) + n * 3).collect();
-        for entries in [&even, &crowded, &vec![], &vec![7]] {
-            for entry in entries.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry + 1]).chain([0, 1 << 79, u128::MAX]) {
-                assert_eq!(first_not_below(entries, entry), entries.partition_point(|known| *known < entry), "{entry}");
-            }
+    fn what_is_told_again_is_held_once() {
+        let mut held = Held::default();
+        let all: Vec<Location> = (0..2000).map(|n| place(&format!("s3://b{}/t/f-{n}", n % 3))).collect();
+        for told in all.chunks(300).chain(all.chunks(700)) {
+            held.add(Told::of(told.iter(), held.equal())).unwrap();
         }
+        assert_eq!((held.len(), held.paths.len()), (2000, 3));
+        assert!(all.iter().all(|place| held.of(place) == Hold::Held));
     }
 
     #[test]
-    fn what_is_told_again_takes_no_more_room() {
-        let places: Vec<Location> = (0..20_000).map(|n| place(&format!("/t/data/f-{n}"))).collect();
-        let mut held = Held::default();
-        for _ in 0..5 {
-            places.iter().for_each(|place| held.add(place).unwrap());
-        }
-        held.seal();
-        assert_eq!(held.len(), 20_000);
-        let room: usize = held.paths.parts.iter().map(|part| part.entries.capacity()).sum();
-        assert!(room < 20_000 * 2, "{room}");
-        assert!(places.iter().all(|place| held.of(place) == Hold::Held));
-        // More may be told after the first questions.
-        held.add(&place("/t/data/late")).unwrap();
-        held.seal();
-        assert_eq!(held.of(&place("/t/data/late")), Hold::Held);
+    fn more_storages_than_can_be_told_apart_are_refused() {
+        let all: Vec<Location> = (0..=MOST_STORAGES).map(|n| place(&format!("s3://b{n}/f"))).collect();
+        assert!(Held::default().add(Told::of(all.iter().skip(1), &Equal::default())).is_ok());
+        assert_eq!(Held::default().add(Told::of(all.iter(), &Equal::default())).unwrap_err().kind(), crate::error::Kind::Unsupported);
     }
 }

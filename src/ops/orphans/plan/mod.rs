@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use held::{Equal, Held, Hold, Prefix};
+pub use held::{Equal, Held, Hold, Prefix, Told};
 
 use crate::location::Location;
 use crate::units::{Bytes, Timestamp};

@@ -31,8 +31,8 @@ fn old(text: &str) -> Listed {
 
 fn held(places: &[&str]) -> Held {
     let mut held = Held::default();
-    places.iter().for_each(|text| held.add(&place(text)).unwrap());
-    held.seal();
+    let places: Vec<Location> = places.iter().map(|text| place(text)).collect();
+    held.add(Told::of(places.iter(), held.equal())).unwrap();
     held
 }
 
