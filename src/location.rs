@@ -271,7 +271,8 @@ mod tests {
             assert!(is_place(text), "{text}");
             assert_eq!(place(text), place(&format!("{text}/")), "{text}");
         }
-        let others = ["file://h/f", "s3a://b/k", "S3://b/k", "/t/f", "file:/t", "s3://b", "s3://b/", "s3://b/k/", "s3://b/./k", "s3://b//k"];
+        let others =
+            ["file://h/f", "s3a://b/k", "S3://b/k", "/t/f", "file:/t", "s3://b", "s3://b/", "s3://b/k/", "s3://b/./k", "s3://b//k"];
         for text in others.into_iter().chain(["file:////t", "s3://b/k/..", "s3://b/../k", "file:///", "x://b/k"]) {
             assert!(!is_place(text), "{text}");
         }

@@ -11,8 +11,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::commit::Answer;
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ use crate::model::{
     OperationId, OutputSpec, Partition, PlaceSet, Reach, ReadSpec, Released, Retention, RowDeletes, Snapshot, SpecChoice, UnusedRules,
     Upkeep, Value, Version,
 };
+use crate::store::apart;
 use crate::units::{Bytes, Timestamp};
 
 /// The name of a table format.
@@ -43,6 +44,13 @@ impl FormatName {
         }
     }
 }
+
+/// How many files a default [`TableVersion::give_holdings`] gives at a time, and how many times at once.
+const HOLDINGS_AT_ONCE: usize = 2048;
+const HOLDINGS_AHEAD: usize = 2;
+
+/// Takes files that a table refers to, on any thread.
+pub type TakeHoldings = Arc<dyn Fn(Vec<Holding>) -> Result<()> + Send + Sync>;
 
 /// A table at a place or in a catalog.
 #[async_trait]
@@ -322,9 +330,18 @@ pub trait TableVersion: Send + Sync {
         no_stream("what the table refers to cannot be told")
     }
 
-    /// As [`Self::holdings`]. Where what is read also tells this version's live files, they are counted in `live` on the way.
-    fn holdings_counted(&self, _live: LiveCount) -> BoxStream<'_, Result<Holding>> {
-        self.holdings()
+    /// What [`Self::holdings`] tells, given to `take` on whatever threads it was read. Where what is read also tells this version's live files, they
+    /// are counted in `live` on the way.
+    ///
+    /// # Errors
+    ///
+    /// As there, and those of `take`.
+    async fn give_holdings(&self, _live: LiveCount, take: TakeHoldings) -> Result<()> {
+        let pages = self.holdings().ready_chunks(HOLDINGS_AT_ONCE).map(|page| {
+            let take = Arc::clone(&take);
+            apart(move || take(page.into_iter().collect::<Result<_>>()?))
+        });
+        pages.buffered(HOLDINGS_AHEAD).try_for_each(|()| std::future::ready(Ok(()))).await
     }
 
     /// Versions that others may hold as current or by name although this version's own references do not: to forget one would take it from them.

@@ -343,11 +343,21 @@ impl Store {
     ///
     /// `Unavailable` if the disk did not answer.
     pub async fn behind_links(&self, folder: &Location) -> Result<Option<Location>> {
+        let (store, folder) = (self.clone(), folder.clone());
+        apart(move || store.behind_links_now(&folder)).await
+    }
+
+    /// The same on this thread, which may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn behind_links_now(&self, folder: &Location) -> Result<Option<Location>> {
         let place = self.moves().map_or_else(|| folder.clone(), |moves| moves.place_of(folder));
         if place.scheme() != "file" {
             return Ok(None);
         }
-        let lies = local::behind_links(&place).await?.filter(|lies| *lies != place);
+        let lies = local::behind_links(&place)?.filter(|lies| *lies != place);
         Ok(lies.map(|lies| self.moves().map_or_else(|| lies.clone(), |moves| moves.name_of(&lies))))
     }
 

@@ -48,8 +48,16 @@ impl Counted {
     }
 }
 
-/// Every file that `version` and metadata which follows it lead to; its live files are counted in `live`, where nothing but their list is needed.
-pub(super) fn holdings(version: &IcebergVersion, live: Option<LiveCount>) -> BoxStream<'_, Result<Holding>> {
+/// What is made of the files that were read together, where they were read.
+pub(super) type Each<T> = Arc<dyn Fn(Vec<Holding>) -> Result<T> + Send + Sync>;
+
+/// Every file that `version` and metadata which follows it lead to.
+pub(super) fn holdings(version: &IcebergVersion) -> BoxStream<'_, Result<Holding>> {
+    pages(version, None, Arc::new(Ok)).map_ok(|files| stream::iter(files.into_iter().map(Ok))).try_flatten().boxed()
+}
+
+/// What `each` makes of those files; the live ones of the version are counted in `live`, where nothing but their list is needed.
+pub(super) fn pages<T: Send + 'static>(version: &IcebergVersion, live: Option<LiveCount>, each: Each<T>) -> BoxStream<'_, Result<T>> {
     let start = async move {
         let counted = match live {
             Some(live) => Counted::begin(version, live).await?,
@@ -57,14 +65,19 @@ pub(super) fn holdings(version: &IcebergVersion, live: Option<LiveCount>) -> Box
         };
         let mut files = MetadataFiles::of(version).await?;
         let documents = files.documents(version).await?;
-        let own = files.walked.into_iter().map(|file| Ok(held(file, FileKind::Metadata, None)));
-        Ok::<_, Error>(stream::iter(own.collect::<Vec<_>>()).chain(walk(version.scan.store.clone(), documents, counted)))
+        let own = each(files.walked.into_iter().map(|file| held(file, FileKind::Metadata, None)).collect());
+        Ok::<_, Error>(stream::iter([own]).chain(walk(version.scan.store.clone(), documents, counted, each)))
     };
     stream::once(start).try_flatten().boxed()
 }
 
-/// Every file that `documents` lead to. A manifest that several snapshots list is read once.
-pub(super) fn walk(store: Store, documents: Vec<Document>, counted: Option<Counted>) -> BoxStream<'static, Result<Holding>> {
+/// What `each` makes of every file that `documents` lead to. A manifest that several snapshots list is read once.
+pub(super) fn walk<T: Send + 'static>(
+    store: Store,
+    documents: Vec<Document>,
+    counted: Option<Counted>,
+    each: Each<T>,
+) -> BoxStream<'static, Result<T>> {
     let start = async move {
         let mut told = Vec::new();
         for document in &documents {
@@ -72,13 +85,14 @@ pub(super) fn walk(store: Store, documents: Vec<Document>, counted: Option<Count
         }
         let (lists, manifests) = manifests(&store, &documents).await?;
         told.extend(lists);
+        let told = each(told);
         let open = move |(document, manifest): (Document, ManifestFile)| {
-            let store = store.clone();
+            let (store, each) = (store.clone(), Arc::clone(&each));
             let live = counted.as_ref().filter(|counted| counted.manifests.contains(&manifest.path)).map(|counted| counted.live.clone());
-            async move { of_manifest(&store, document, manifest, live).await }
+            async move { of_manifest(&store, document, manifest, live, each).await }
         };
         let files = stream::iter(manifests).map(open).buffered(AHEAD).try_flatten();
-        Ok::<_, Error>(stream::iter(told.into_iter().map(Ok)).chain(files))
+        Ok::<_, Error>(stream::iter([told]).chain(files))
     };
     stream::once(start).try_flatten().boxed()
 }
@@ -150,20 +164,22 @@ async fn manifests(store: &Store, documents: &[Document]) -> Result<(Vec<Holding
     Ok((lists, manifests))
 }
 
-/// A manifest and the files of its entries. Several are read at a time, each on a thread of its own, a piece ahead of whoever takes what they tell.
-async fn of_manifest(
+/// What `each` makes of a manifest and the files of its entries. Several are read at a time, each on a thread of its own, a piece ahead of whoever
+/// takes what comes of them.
+async fn of_manifest<T: Send + 'static>(
     store: &Store,
     document: Document,
     manifest: ManifestFile,
     live: Option<LiveCount>,
-) -> Result<BoxStream<'static, Result<Holding>>> {
+    each: Each<T>,
+) -> Result<BoxStream<'static, Result<T>>> {
     let place = document.metadata.place(&manifest.path)?;
     let Some(bytes) = document.found(store.get(&place).await)? else { return Ok(stream::empty().boxed()) };
     let size = u64::try_from(manifest.length).ok().filter(|length| *length > 0).map(Bytes);
     let own = held(place.clone(), FileKind::Manifests, size);
     let (first, rest) = apart(move || {
         let reader = ManifestReader::open(&bytes, &place, &manifest)?.places_only();
-        Entries { reader, metadata: document.metadata, live }.piece(vec![own])
+        Entries { reader, metadata: document.metadata, live, each }.piece(vec![own])
     })
     .await?;
     let rest = stream::try_unfold(rest, |rest| async move {
@@ -172,20 +188,21 @@ async fn of_manifest(
             None => Ok(None),
         }
     });
-    let pieces = stream::iter([Ok(first)]).chain(rest);
-    Ok(pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten().boxed())
+    Ok(stream::iter([Ok(first)]).chain(rest).boxed())
 }
 
 /// The entries of a manifest that are still to be read.
-struct Entries {
+struct Entries<T> {
     reader: ManifestReader,
     metadata: Arc<Metadata>,
     live: Option<LiveCount>,
+    each: Each<T>,
 }
 
-impl Entries {
-    /// The files of the next entries behind `files`, and what is left after them. Entries of deleted files count too: in doubt a file is referred to.
-    fn piece(mut self, mut files: Vec<Holding>) -> Result<(Vec<Holding>, Option<Self>)> {
+impl<T> Entries<T> {
+    /// What comes of `files` and those of the next entries, and what is left after them. Entries of deleted files count too: in doubt a file is
+    /// referred to.
+    fn piece(mut self, mut files: Vec<Holding>) -> Result<(T, Option<Self>)> {
         let mut live = Totals::default();
         let mut is_left = true;
         while files.len() < PIECE {
@@ -204,7 +221,7 @@ impl Entries {
         if let Some(count) = &self.live {
             count.add(live);
         }
-        Ok((files, is_left.then_some(self)))
+        Ok(((self.each)(files)?, is_left.then_some(self)))
     }
 }
 

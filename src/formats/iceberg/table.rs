@@ -18,7 +18,7 @@ use super::{
 };
 use crate::commit::Answer;
 use crate::error::{Error, Result};
-use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion};
+use crate::formats::{Defaults, Destination, FormatName, OutputWishes, Reference, Table, TableVersion, TakeHoldings};
 use crate::location::Location;
 use crate::model::{
     At, Bookkeeping, Change, DataFile, DeleteKind, FileList, FindingSink, Forget, HistoryEntry, Holding, ListPlan, ListWishes, LiveCount,
@@ -272,11 +272,11 @@ impl TableVersion for IcebergVersion {
     }
 
     fn holdings(&self) -> BoxStream<'_, Result<Holding>> {
-        holdings::holdings(self, None)
+        holdings::holdings(self)
     }
 
-    fn holdings_counted(&self, live: LiveCount) -> BoxStream<'_, Result<Holding>> {
-        holdings::holdings(self, Some(live))
+    async fn give_holdings(&self, live: LiveCount, take: TakeHoldings) -> Result<()> {
+        holdings::pages(self, Some(live), take).try_for_each(|()| ready(Ok(()))).await
     }
 
     fn released<'a>(&'a self, forget: &'a Forget) -> BoxStream<'a, Result<Released>> {

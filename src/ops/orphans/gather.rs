@@ -1,62 +1,103 @@
-//! What the files that tables refer to come to: worked out wherever they are at hand, as there may be millions of them.
+//! What the files that tables refer to come to: worked out on the threads that read of them, as there may be millions.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::plan::{Equal, Told, hidden_field};
+use super::plan::{Equal, Held, Told, hidden_field};
 use crate::error::Result;
 use crate::location::Location;
 use crate::model::{Holding, PlaceSet};
+use crate::store::Store;
 
-/// Shared by all who gather.
-#[derive(Debug)]
-pub(super) struct Gather {
-    equal: Arc<Equal>,
-    /// Folders of this machine that lie where their names say.
-    straight: Mutex<PlaceSet>,
+/// More names of partition fields than any table has.
+const MOST_FIELDS: usize = 1000;
+
+/// What was gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// The files.
+    pub(super) held: Held,
+    /// Names of partition fields that make the folders of their partitions look like hidden ones.
+    pub(super) fields: BTreeSet<String>,
+    /// Folders of this machine that are known to lie where their names say.
+    straight: PlaceSet,
 }
 
-/// A page of files.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    /// Their places.
-    pub(super) told: Told,
-    /// Names of partition fields in them that would make a folder a hidden one.
-    pub(super) fields: BTreeSet<String>,
-    /// Those in folders of which it is not known yet whether they lie where their names say.
-    pub(super) doubtful: Vec<Location>,
+impl Gathered {
+    /// Nothing yet; `held` holds nothing.
+    pub(super) fn new(held: Held) -> Self {
+        Self { held, ..Self::default() }
+    }
+}
+
+/// Gathers, on any number of threads.
+#[derive(Debug)]
+pub(super) struct Gather {
+    store: Store,
+    equal: Arc<Equal>,
+    all: Mutex<Gathered>,
 }
 
 impl Gather {
-    /// For places whose names are compared under `equal`.
-    pub(super) fn new(equal: Arc<Equal>) -> Self {
-        Self { equal, straight: Mutex::default() }
+    /// Adds to what `all` has.
+    pub(super) fn new(store: Store, all: Gathered) -> Self {
+        Self { store, equal: Arc::clone(all.held.equal()), all: Mutex::new(all) }
     }
 
-    /// Lets files in `folder` be in doubt no more.
-    pub(super) fn is_straight(&self, folder: &Location) {
-        self.straight.lock().unwrap_or_else(PoisonError::into_inner).insert(folder);
+    /// Everything that was gathered until now.
+    pub(super) fn end(&self) -> Gathered {
+        std::mem::take(&mut *self.lock())
     }
 
-    /// What `files` come to.
+    /// Takes `files`. The disk may be asked where their folders lie.
     ///
     /// # Errors
     ///
-    /// The first of them that is none.
-    pub(super) fn page(&self, files: Vec<Result<Holding>>) -> Result<Page> {
-        let places: Vec<Location> = files.into_iter().map(|file| file.map(|file| file.location)).collect::<Result<_>>()?;
-        let told = Told::of(places.iter(), &self.equal);
-        let hides = |place: &&Location| place.path().as_bytes().windows(2).any(|pair| matches!(pair, b"/_" | b"/."));
-        let fields = places.iter().filter(hides).filter_map(|place| hidden_field(place.path())).map(str::to_string).collect();
-        let straight = self.straight.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last: Option<(Location, bool)> = None;
-        let mut is_doubtful = |place: &Location| {
-            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
-                last = place.parent().map(|folder| (folder.clone(), folder.scheme() == "file" && !straight.contains(&folder)));
+    /// `Unavailable` if the disk did not answer; those of [`Held::add`].
+    pub(super) fn take(&self, files: Vec<Holding>) -> Result<()> {
+        let places: Vec<Location> = files.into_iter().map(|file| file.location).collect();
+        let behind = self.behind_links(&places)?;
+        let told = Told::of(places.iter().chain(&behind), &self.equal);
+        let fields = places.iter().filter_map(|place| hidden_field(place.path()));
+        let mut all = self.lock();
+        for field in fields {
+            if all.fields.len() < MOST_FIELDS && !all.fields.contains(field) {
+                all.fields.insert(field.to_string());
             }
-            last.as_ref().is_some_and(|(_, doubtful)| *doubtful)
-        };
-        let doubtful = places.into_iter().filter(|place| is_doubtful(place)).collect();
-        Ok(Page { told, fields, doubtful })
+        }
+        all.held.add(told)
+    }
+
+    /// The true names of those of `places` that are reached through links: a listing may have them.
+    fn behind_links(&self, places: &[Location]) -> Result<Vec<Location>> {
+        let mut behind = Vec::new();
+        let mut last: Option<(Location, Option<Location>)> = None;
+        for place in places.iter().filter(|place| place.scheme() == "file") {
+            if last.as_ref().is_none_or(|(folder, _)| !place.is_directly_in(folder)) {
+                let Some(folder) = place.parent() else { continue };
+                let lies = self.true_place(&folder)?;
+                last = Some((folder, lies));
+            }
+            if let Some((_, Some(lies))) = &last {
+                behind.push(lies.child(place.name()));
+            }
+        }
+        Ok(behind)
+    }
+
+    /// Where `folder` lies, if not where its name says.
+    fn true_place(&self, folder: &Location) -> Result<Option<Location>> {
+        if self.lock().straight.contains(folder) {
+            return Ok(None);
+        }
+        let lies = self.store.behind_links_now(folder)?;
+        if lies.is_none() {
+            self.lock().straight.insert(folder);
+        }
+        Ok(lies)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

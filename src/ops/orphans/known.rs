@@ -2,23 +2,14 @@
 
 use std::sync::Arc;
 
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
-
-use super::gather::Gather;
-use super::plan::{Held, Rules, Told};
+use super::gather::{Gather, Gathered};
+use super::plan::{Held, Rules};
 use super::{Met, Neighbour, Neighbours, Treated};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{FormatName, Table, TableVersion};
 use crate::location::Location;
-use crate::model::{Holding, LiveCount};
-use crate::store::{Store, apart};
-
-/// More names of partition fields than any table has.
-const MOST_FIELDS: usize = 1000;
-/// How many files are gathered at a time, and how many pages of them.
-const PAGE: usize = 2048;
-const AHEAD: usize = 2;
+use crate::model::LiveCount;
+use crate::store::Store;
 
 /// A table whose files are held, as it was when they were read.
 struct Watched<'a> {
@@ -44,20 +35,22 @@ impl Owner<'_> {
 pub(super) struct Known<'a> {
     /// All storage.
     pub(super) store: &'a Store,
-    /// What is held.
-    pub(super) held: Held,
     /// What verdicts go by.
     pub(super) rules: Rules,
     /// Other tables that were met.
     pub(super) met: Vec<Met>,
     watched: Vec<Watched<'a>>,
-    gather: Arc<Gather>,
+    gathered: Gathered,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn new(store: &'a Store, held: Held, rules: Rules) -> Self {
-        let gather = Arc::new(Gather::new(Arc::clone(held.equal())));
-        Self { store, held, rules, met: Vec::new(), watched: Vec::new(), gather }
+        Self { store, rules, met: Vec::new(), watched: Vec::new(), gathered: Gathered::new(held) }
+    }
+
+    /// What is held.
+    pub(super) const fn held(&self) -> &Held {
+        &self.gathered.held
     }
 
     /// Holds everything that `version` of the table itself refers to. Its live files are counted in `live` where that is no more work.
@@ -66,7 +59,7 @@ impl<'a> Known<'a> {
     ///
     /// Those of reading all of it.
     pub(super) async fn hold_own(&mut self, table: &'a dyn Table, version: &dyn TableVersion, live: &LiveCount) -> Result<()> {
-        self.hold(version.holdings_counted(live.clone())).await?;
+        self.hold(version, live.clone()).await?;
         self.watched.push(Watched { table: Owner::Own(table), state: version.state_id() });
         Ok(())
     }
@@ -147,49 +140,20 @@ impl<'a> Known<'a> {
             return Err(Error::unsupported(format!("{} tables are not in this version", neighbour.format)));
         };
         let version = table.load_counts().await?;
-        self.hold(version.holdings()).await?;
+        self.hold(&*version, LiveCount::default()).await?;
         self.watched.push(Watched { state: version.state_id(), table: Owner::Other(table) });
         self.met.push(Met { location: root.to_string(), format: neighbour.format, treated: Treated::Held, error: None });
         Ok(())
     }
 
-    async fn hold(&mut self, holdings: BoxStream<'_, Result<Holding>>) -> Result<()> {
-        let gather = Arc::clone(&self.gather);
-        // Many at a time, on other threads: there may be millions.
-        let pages = holdings.ready_chunks(PAGE).map(move |page| {
-            let gather = Arc::clone(&gather);
-            apart(move || gather.page(page))
-        });
-        let mut pages = pages.buffered(AHEAD);
-        while let Some(page) = pages.try_next().await? {
-            self.held.add(page.told)?;
-            for field in page.fields {
-                if self.rules.partition_fields.len() < MOST_FIELDS {
-                    self.rules.partition_fields.insert(field);
-                }
-            }
-            self.hold_behind_links(&page.doubtful).await?;
-        }
-        Ok(())
-    }
-
-    /// A listing may reach files by their true names too.
-    async fn hold_behind_links(&mut self, places: &[Location]) -> Result<()> {
-        let mut last: Option<(Location, Option<Location>)> = None;
-        for place in places {
-            if last.as_ref().is_none_or(|(known, _)| !place.is_directly_in(known)) {
-                let Some(folder) = place.parent() else { continue };
-                let lies = self.store.behind_links(&folder).await?;
-                if lies.is_none() {
-                    self.gather.is_straight(&folder);
-                }
-                last = Some((folder, lies));
-            }
-            if let Some((_, Some(lies))) = &last {
-                self.held.add(Told::of(std::iter::once(&lies.child(place.name())), self.held.equal()))?;
-            }
-        }
-        Ok(())
+    async fn hold(&mut self, version: &dyn TableVersion, live: LiveCount) -> Result<()> {
+        let gather = Arc::new(Gather::new(self.store.clone(), std::mem::take(&mut self.gathered)));
+        let take = Arc::clone(&gather);
+        let ended = version.give_holdings(live, Arc::new(move |files| take.take(files))).await;
+        // What was told before an error stays held.
+        self.gathered = gather.end();
+        self.rules.partition_fields.extend(std::mem::take(&mut self.gathered.fields));
+        ended
     }
 
     /// Reads every table that has changed since it was last read, and holds what it refers to now besides what it did. What a table that is gone
@@ -207,7 +171,7 @@ impl<'a> Known<'a> {
                 Err(error) => return Err(error),
             };
             if version.state_id() != entry.state {
-                self.hold(version.holdings()).await?;
+                self.hold(&*version, LiveCount::default()).await?;
                 entry.state = version.state_id();
             }
         }

@@ -156,7 +156,7 @@ impl Survey<'_> {
                 }
             }
         }
-        self.plan.held = self.known.held.len() as u64;
+        self.plan.held = self.known.held().len() as u64;
         self.plan.tables = self.known.met.clone();
         self.plan.files_not_shown = self.plan.found.saturating_sub(first.len() as u64);
         self.plan.files = first.into_iter().collect();

@@ -99,7 +99,7 @@ impl Found {
     }
 
     async fn take(&mut self, file: &Listed, known: &Known<'_>, own: &[Location]) -> Result<()> {
-        match known.rules.verdict(file, &known.held) {
+        match known.rules.verdict(file, known.held()) {
             Verdict::Held => return Ok(()),
             Verdict::Stays(why) => *self.stay.entry(why).or_default() += 1,
             // Whether names of storages really differ is asked once all tables are known.
@@ -141,7 +141,7 @@ pub(super) async fn verify(files: Vec<Listed>, known: &Known<'_>, store: &Store)
     let mut looked = looked.buffered(LOOKS);
     let (mut orphans, mut others) = (Vec::new(), 0);
     while let Some(file) = looked.try_next().await? {
-        match file.filter(|file| known.rules.verdict(file, &known.held) == Verdict::Orphan) {
+        match file.filter(|file| known.rules.verdict(file, known.held()) == Verdict::Orphan) {
             Some(file) => orphans.push(file),
             None => others += 1,
         }
@@ -157,7 +157,7 @@ pub(super) async fn verify(files: Vec<Listed>, known: &Known<'_>, store: &Store)
 pub(super) async fn sift(files: Vec<Listed>, known: &Known<'_>, links: &mut Links<'_>) -> Result<Sifted> {
     let mut sifted = Sifted::default();
     for file in files {
-        let why = match known.rules.verdict(&file, &known.held) {
+        let why = match known.rules.verdict(&file, known.held()) {
             Verdict::Orphan if links.leads_through_one(&file.location).await? => Why::Link,
             Verdict::Orphan => {
                 sifted.orphans.push(file);

@@ -257,22 +257,15 @@ fn read_range(file: &File, location: &Path, range: Range<u64>) -> Result<Bytes> 
 /// # Errors
 ///
 /// `Unavailable` if the disk did not answer, `Unsupported` if the true name is not text.
-pub(super) async fn behind_links(place: &Location) -> crate::error::Result<Option<Location>> {
+pub(super) fn behind_links(place: &Location) -> crate::error::Result<Option<Location>> {
     let folder = std::path::Path::new("/").join(place.path());
-    let found = blocking(move || match folder.canonicalize() {
-        Ok(path) => Ok(Some(path)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(failure(error, &folder)),
-    })
-    .await;
-    match found.map_err(|error| super::storage_error(error, place))? {
-        None => Ok(None),
-        Some(path) => {
-            let text =
-                path.to_str().ok_or_else(|| crate::error::Error::unsupported("a folder's name is not Unicode").about("place", place))?;
-            Location::parse(text).map(Some)
-        }
-    }
+    let path = match folder.canonicalize() {
+        Ok(path) => path,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(super::storage_error(failure(error, &folder), place)),
+    };
+    let text = path.to_str().ok_or_else(|| crate::error::Error::unsupported("a folder's name is not Unicode").about("place", place))?;
+    Location::parse(text).map(Some)
 }
 
 /// Removes the folder `place` if nothing is in it. A link to a folder is none.

@@ -384,6 +384,19 @@ mod tests {
     }
 
     #[test]
+    fn a_union_whose_branch_nobody_asks_for_is_read_as_its_value() {
+        let branches: std::sync::Arc<[Shape]> = vec![Shape::Null, Shape::Long].into();
+        for (value, bytes) in [(Datum::Null, vec![0]), (Datum::Long(5), vec![2, 10])] {
+            let mut input = bytes.as_slice();
+            assert_eq!(decode(&Shape::Bare(branches.clone()), &mut input).unwrap(), value);
+            assert!(input.is_empty());
+            skip(&Shape::Bare(branches.clone()), &mut bytes.as_slice()).unwrap();
+        }
+        assert!(decode(&Shape::Bare(branches.clone()), &mut [4].as_slice()).is_err());
+        assert!(encode(&Shape::Bare(branches), &Datum::Long(5), &mut Vec::new()).is_err());
+    }
+
+    #[test]
     fn a_damaged_value_is_an_error_and_not_a_crash() {
         let shape = Shape::Array(std::sync::Arc::new(Shape::Null));
         let mut huge = Vec::new();
