@@ -45,10 +45,6 @@ impl FormatName {
     }
 }
 
-/// How many files a default [`TableVersion::give_holdings`] gives at a time, and how many times at once.
-const HOLDINGS_AT_ONCE: usize = 2048;
-const HOLDINGS_AHEAD: usize = 2;
-
 /// Takes files that a table refers to, on any thread.
 pub type TakeHoldings = Arc<dyn Fn(Vec<Holding>) -> Result<()> + Send + Sync>;
 
@@ -337,11 +333,12 @@ pub trait TableVersion: Send + Sync {
     ///
     /// As there, and those of `take`.
     async fn give_holdings(&self, _live: LiveCount, take: TakeHoldings) -> Result<()> {
-        let pages = self.holdings().ready_chunks(HOLDINGS_AT_ONCE).map(|page| {
+        // So many are worth another thread's time; one page is taken while the next is read.
+        let pages = self.holdings().ready_chunks(2048).map(|page| {
             let take = Arc::clone(&take);
             apart(move || take(page.into_iter().collect::<Result<_>>()?))
         });
-        pages.buffered(HOLDINGS_AHEAD).try_for_each(|()| std::future::ready(Ok(()))).await
+        pages.buffered(2).try_for_each(|()| std::future::ready(Ok(()))).await
     }
 
     /// Versions that others may hold as current or by name although this version's own references do not: to forget one would take it from them.

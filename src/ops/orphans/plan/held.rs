@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_is_held_once() {
+    fn what_is_told_again_takes_no_more_room() {
         let mut held = Held::default();
         let all: Vec<Location> = (0..2000).map(|n| place(&format!("s3://b{}/t/f-{n}", n % 3))).collect();
         for told in all.chunks(300).chain(all.chunks(700)) {
