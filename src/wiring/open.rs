@@ -65,13 +65,24 @@ pub async fn open(
 ) -> Result<Opened> {
     let names: BTreeSet<String> = catalogs.keys().cloned().collect();
     let opened = follow(Reference::read(text, here, &names)?, layout, None, catalogs, store).await;
-    match (opened, reference::branch(text)) {
+    let opened = match (opened, reference::branch(text)) {
         // A `#` may be part of a folder's name: only where nothing lies there does it mean a branch.
         (Err(error), Some((table, branch))) if error.kind() == Kind::NotFound => {
             follow(Reference::read(table, here, &names)?, layout, Some(branch), catalogs, store).await
         }
         (opened, _) => opened,
-    }
+    };
+    opened.map_err(|error| match reference::unknown_catalog(text, &names) {
+        Some(catalog) if error.kind() == Kind::NotFound => error.hint(no_catalog(catalog, &names)),
+        _ => error,
+    })
+}
+
+/// What to do about a name that was taken for a path, as no catalog is called like its first part.
+fn no_catalog(catalog: &str, names: &BTreeSet<String>) -> String {
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let known = if known.is_empty() { "it has none".to_string() } else { format!("it has {}", known.join(", ")) };
+    format!("the configuration has no catalog called {catalog} ({known}), so this is a path: check the spelling of either")
 }
 
 async fn follow(
@@ -222,6 +233,18 @@ mod tests {
         assert_eq!(refusal(&["/t/metadata/x.avro"], "/t", None).await.kind(), Kind::NotFound);
         assert_eq!(refusal(&["/t/_delta_log/0.json"], "/t", Some(Layout::Iceberg)).await.kind(), Kind::NotFound);
         assert_eq!(refusal(&[], "/t/metadata/v1.metadata.json", None).await.kind(), Kind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_misspelled_catalog_is_told_with_those_that_are_there() {
+        let here = Location::parse("/w").unwrap();
+        let prod = Catalog { kind: CatalogType::Path, uri: None, warehouse: None, name: None };
+        let catalogs = BTreeMap::from([("prod".to_string(), prod)]);
+        let error = open("prd.db.t", None, &here, &catalogs, &holding(&[]).await).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+        assert!(error.next_step().contains("no catalog called prd (it has prod)"), "{}", error.next_step());
+        assert!(refusal(&[], "prd.db.t#audit", None).await.next_step().contains("no catalog called prd (it has none)"));
+        assert!(!refusal(&[], "./prd.db.t", None).await.next_step().contains("catalog"));
     }
 
     #[tokio::test]

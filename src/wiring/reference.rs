@@ -64,6 +64,13 @@ fn in_catalog(text: &str, catalogs: &BTreeSet<String>) -> Option<Result<Referenc
     })
 }
 
+/// The catalog that `text` may have meant, where it is shaped as a name and none of `catalogs` is called so.
+pub fn unknown_catalog<'a>(text: &'a str, catalogs: &BTreeSet<String>) -> Option<&'a str> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_name = parts.len() > 2 && !text.contains('/') && parts.iter().all(|part| !part.is_empty());
+    (is_name && !catalogs.contains(parts[0])).then_some(parts[0])
+}
+
 /// Whether a file of this name is Iceberg table metadata (`v3.metadata.json`, `00001-….metadata.json`, `….gz.metadata.json`, `….metadata.json.gz`).
 pub fn is_metadata_file(name: &str) -> bool {
     name.ends_with(".metadata.json") || name.ends_with(".metadata.json.gz")
@@ -110,6 +117,15 @@ mod tests {
         assert_eq!(read("prod.a.b.t").unwrap(), name(&["a", "b"]));
         for text in ["prod.t", "prod..t", "prod.db."] {
             assert_eq!(read(text).unwrap_err().kind(), Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shaped_as_a_name_may_mean_a_catalog_that_is_not_there() {
+        let known = ["prod".to_string()].into();
+        assert_eq!(unknown_catalog("prd.db.t", &known), Some("prd"));
+        for text in ["prod.db.t", "./prd.db.t", "prd.t", "..", "prd..t", "t"] {
+            assert_eq!(unknown_catalog(text, &known), None, "{text}");
         }
     }
 

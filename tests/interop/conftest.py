@@ -77,10 +77,12 @@ def trino(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trin
 
 
 @pytest.fixture(scope="session")
-def readers(home: Path, warehouse: Path, trino: Trino) -> Iterator[Readers]:
+def readers(request: pytest.FixtureRequest, home: Path, warehouse: Path, trino: Trino) -> Iterator[Readers]:
     """All foreign readers over one Spark session."""
     os.chdir(warehouse)  # ClickHouse reads local files below the working directory only
-    spark = session(warehouse, home / "jars")
+    # What Spark keeps of every table adds up: over all golden tables to more than two gigabytes.
+    memory = "6g" if request.config.getoption("--every") == 1 else "2g"
+    spark = session(warehouse, home / "jars", memory)
     for catalog in ("ice", "sql"):
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {catalog}.db")
     yield Readers(spark, trino, str(warehouse / "no-extensions"))

@@ -141,6 +141,11 @@ def ways(readers: Readers, table: Table, version: Optional[str]) -> dict[str, Ca
 def seen(readers: Readers, table: Table, version: Optional[str] = None) -> dict[str, Any]:
     """What each reader finds in the table, now or as of a version, or why it finds nothing."""
     try:
+        readers.spark.sql("SELECT 1").collect()
+    except Exception as error:
+        # Without it tables would pass that nobody compared.
+        pytest.exit(f"Spark is gone: {told(error)}", returncode=1)
+    try:
         readers.duckdb.execute("SELECT 1")
     except Exception:
         # After some errors DuckDB refuses everything.

@@ -52,6 +52,10 @@ def session(root: Path, jars: Path, memory: str = "2g", quick_start: bool = True
                                          + (" -XX:TieredStopAtLevel=1" if quick_start else ""),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # Plans of old queries are kept for a page that nobody looks at.
+        "spark.sql.ui.retainedExecutions": "1",
+        "spark.ui.retainedJobs": "1",
+        "spark.ui.retainedStages": "1",
         "spark.local.dir": str(root / "local"),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": (root / "spark").as_uri(),
